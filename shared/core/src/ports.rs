@@ -1,0 +1,203 @@
+//! The ports through which the core reaches the world: storage, time and chance.
+//!
+//! They speak of keys, bytes and outcomes, never of an SDK. Every implementation of
+//! [`ObjectStore`] passes one conformance suite (`sealift_testkit::conformance`).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::id::ObjectKey;
+
+/// The version of an object's content, as the store names it. Opaque.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ETag(pub String);
+
+/// Small facts kept with an object (`x-amz-meta-…`): lower-case ASCII names and values.
+pub type Metadata = BTreeMap<String, String>;
+
+/// What a store tells of an object without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// The content's version.
+    pub etag: ETag,
+    /// Bytes.
+    pub size: u64,
+    /// When it was last written, by the store's own clock.
+    pub last_modified: Timestamp,
+    /// What the writer said of it.
+    pub metadata: Metadata,
+}
+
+/// An object, or the part of it that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// What the store tells of the whole object; `size` is the whole object's.
+    pub meta: ObjectMeta,
+    /// The bytes that were asked for.
+    pub bytes: Bytes,
+}
+
+/// One line of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The object's key.
+    pub key: ObjectKey,
+    /// Bytes.
+    pub size: u64,
+    /// When it was last written, by the store's own clock.
+    pub last_modified: Timestamp,
+}
+
+/// How a conditional write ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conditional {
+    /// The condition held and the object is written.
+    Written(ETag),
+    /// The condition did not hold (412): nothing was written *by this request*. After a lost
+    /// reply the object may still be the caller's own, written by an earlier try.
+    Refused,
+}
+
+/// Why a store did not do what it was asked. The variants are what a caller can do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// It may work later: throttled, torn connection, time-out, 5xx. It is unknown whether a
+    /// write happened.
+    #[error("{0}")]
+    Transient(Failure),
+    /// Another conditional write on the key is under way (409): ask again.
+    #[error("{0}")]
+    Conflict(Failure),
+    /// Not allowed (401, 403): somebody has to change a policy or credentials.
+    #[error("{0}")]
+    Denied(Failure),
+    /// It will not work as asked (no such bucket, wrong region, malformed): somebody has to
+    /// change the configuration.
+    #[error("{0}")]
+    Invalid(Failure),
+}
+
+impl StoreError {
+    /// What happened, whichever the decision.
+    pub fn failure(&self) -> &Failure {
+        match self {
+            Self::Transient(f) | Self::Conflict(f) | Self::Denied(f) | Self::Invalid(f) => f,
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Transient(_) | Self::Conflict(_))
+    }
+}
+
+/// A failure in the other side's own words, without any secret.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Failure {
+    /// The operation that failed: `PutObject`, `AssumeRole`.
+    pub operation: String,
+    /// What it was aimed at: a bucket and key, a role.
+    pub target: String,
+    /// The service's error code: `AccessDenied`; empty if there was no answer.
+    pub code: String,
+    /// The service's message, or what went wrong on the way.
+    pub message: String,
+    /// The service's request id, for its support; empty if there was no answer.
+    pub request_id: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {} failed: ", self.operation, self.target)?;
+        match (self.code.is_empty(), self.message.is_empty()) {
+            (true, _) => f.write_str(&self.message)?,
+            (false, true) => f.write_str(&self.code)?,
+            (false, false) => write!(f, "{}: {}", self.code, self.message)?,
+        }
+        if !self.request_id.is_empty() {
+            write!(f, " (request {})", self.request_id)?;
+        }
+        Ok(())
+    }
+}
+
+/// One bucket of the platform's own, with conditional writes.
+///
+/// Contract, as S3 keeps it: a read after a write sees it; a write is atomic (a reader sees all
+/// or nothing of it); of racing [`create`](Self::create)s on one key exactly one is `Written`;
+/// of racing [`swap`](Self::swap)s from one version at most one is. An error leaves open
+/// whether the write happened, unless it is `Denied` or `Invalid`.
+pub trait ObjectStore: Send + Sync {
+    /// Reads a whole object; `None` if there is none.
+    fn get(
+        &self,
+        key: &ObjectKey,
+    ) -> impl Future<Output = Result<Option<Object>, StoreError>> + Send;
+
+    /// Reads at most the first `length` bytes of an object; `None` if there is none.
+    fn get_first(
+        &self,
+        key: &ObjectKey,
+        length: u64,
+    ) -> impl Future<Output = Result<Option<Object>, StoreError>> + Send;
+
+    /// Asks about an object; `None` if there is none.
+    fn head(
+        &self,
+        key: &ObjectKey,
+    ) -> impl Future<Output = Result<Option<ObjectMeta>, StoreError>> + Send;
+
+    /// Writes an object if there is none at the key (`If-None-Match: *`).
+    fn create(
+        &self,
+        key: &ObjectKey,
+        bytes: Bytes,
+        metadata: Metadata,
+    ) -> impl Future<Output = Result<Conditional, StoreError>> + Send;
+
+    /// Replaces an object if it is still of the version (`If-Match`). A missing object refuses.
+    fn swap(
+        &self,
+        key: &ObjectKey,
+        bytes: Bytes,
+        metadata: Metadata,
+        version: &ETag,
+    ) -> impl Future<Output = Result<Conditional, StoreError>> + Send;
+
+    /// Deletes an object; deleting none is no error.
+    fn delete(&self, key: &ObjectKey) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Lists keys with the prefix that sort after `start_after` (in UTF-8 byte order), in that
+    /// order, `limit` (1 to 1,000) at the most.
+    fn list(
+        &self,
+        prefix: &str,
+        start_after: Option<&ObjectKey>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Listed>, StoreError>> + Send;
+}
+
+/// Time, handed in.
+pub trait Clock: Send + Sync {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// Waits for the duration.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// Chance, handed in: where a name must be unlike any other.
+pub trait Entropy: Send + Sync {
+    /// 128 fresh random bits.
+    fn bits(&self) -> u128;
+
+    /// 32 hexadecimal digits that nobody else will draw.
+    fn nonce(&self) -> String {
+        format!("{:032x}", self.bits())
+    }
+}
