@@ -1,1 +1,4 @@
-//! x
+//! What the tests in `tests/` share.
+
+pub mod responder;
+pub mod simulation;

@@ -1,1 +1,24 @@
-//! x
+//! The core's ports on the AWS SDK.
+//!
+//! [`config`] loads what all clients share, once. [`S3Store`] is a bucket of the platform's
+//! own; [`CustomerSinks`] is the way into customers' buckets, by assumed roles or by access
+//! keys from a [`vault`]. Every failure of the SDK passes through [`error`], which turns it
+//! into a decision. [`system`] is the one place that reads the clock and draws random bits.
+//!
+//! No redirect is followed anywhere: the SDK's HTTP client does not, and a bucket in another
+//! region than it is said to be in shows as an `Invalid` error.
+
+pub mod config;
+pub mod error;
+pub mod network;
+pub mod roles;
+pub mod sinks;
+pub mod store;
+pub mod system;
+pub mod vault;
+mod ways;
+
+pub use sinks::CustomerSinks;
+pub use store::S3Store;
+pub use system::{OsEntropy, SystemClock};
+pub use vault::ParameterVault;

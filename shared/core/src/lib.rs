@@ -5,6 +5,20 @@
 //! [`log`] (how it is appended and read) and [`delivery`] (the cursors and the plans that
 //! advance them). [`policy`] is what is said to AWS IAM, [`partition`] where things land.
 
+pub use jiff::Timestamp;
+
+pub mod delivery;
+pub mod destination;
+pub mod document;
+pub mod event;
+pub mod external_id;
+pub mod gzip;
 pub mod id;
+pub mod log;
+pub mod lookback;
+pub mod partition;
 pub mod policy;
 pub mod ports;
+pub mod segment;
+pub mod selection;
+pub mod variables;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::destination::{Destination, Location};
 use crate::id::ObjectKey;
 
 /// The version of an object's content, as the store names it. Opaque.
@@ -200,4 +201,34 @@ pub trait Entropy: Send + Sync {
     fn nonce(&self) -> String {
         format!("{:032x}", self.bits())
     }
+}
+
+/// An open way into one destination's bucket.
+///
+/// Contract: the write is idempotent (the same key and bytes may be written again), carries
+/// `Content-Type: application/gzip` and no `Content-Encoding`, and has the store verify the
+/// digest where it can.
+pub trait ObjectSink: Send + Sync {
+    /// Writes an object whose SHA-256 is known.
+    fn put(
+        &self,
+        key: &ObjectKey,
+        bytes: Bytes,
+        sha256: &[u8; 32],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Opens the way into destinations' buckets: assumes roles, reads keys from the vault.
+pub trait Sinks: Send + Sync {
+    /// What it opens.
+    type Sink: ObjectSink;
+
+    /// Opens the way into `location` with the destination's credentials. The location is
+    /// named apart because an open plan is finished where it began, even if the destination
+    /// has moved since.
+    fn open(
+        &self,
+        destination: &Destination,
+        location: &Location,
+    ) -> impl Future<Output = Result<Self::Sink, StoreError>> + Send;
 }

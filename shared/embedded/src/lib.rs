@@ -1,1 +1,32 @@
-//! x
+//! AWS on one machine, in the process: what the demo and `sealift serve` run on, and tests.
+//!
+//! [`Embedded`] is an S3 and an STS on one address of 127.0.0.1, which the AWS SDKs talk to as
+//! they talk to AWS, with real signatures. Objects are plain files; roles, their
+//! trust policies and session policies are enforced; faults strike where a test asks for them
+//! ([`faults`]), and everything that was asked can be looked up ([`request_log`]).
+//!
+//! ```text
+//! <data>/s3/<bucket>/<key>   an object, as a plain file
+//! <data>/s3-*/               what S3 knows of buckets, objects and unfinished uploads
+//! <data>/iam/                roles and users
+//! <data>/lock                held for as long as the process runs on the folder
+//! ```
+
+mod context;
+mod embedded;
+mod notification;
+mod s3;
+mod server;
+mod shared;
+mod sts;
+mod time;
+
+pub mod bus;
+pub mod faults;
+pub mod iam;
+pub mod pattern;
+pub mod request_log;
+pub mod template;
+
+pub use embedded::{CreateBucketError, Embedded, Options, StartError};
+pub use notification::ObjectCreated;

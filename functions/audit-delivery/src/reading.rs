@@ -1,0 +1,193 @@
+//! Reading the log for a plan: which segments, where gaps are, what is a duplicate.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use sealift_core::delivery::encode::Marked;
+use sealift_core::delivery::{Gap, GapReason, Position, Range};
+use sealift_core::id::Sequence;
+use sealift_core::log::{Entry, Head};
+use sealift_core::lookback::Lookback;
+use sealift_core::ports::{Clock, Entropy, ObjectStore, Sinks};
+use sealift_core::segment::Segment;
+
+use crate::{Delivery, DeliveryError};
+
+/// How many segments are fetched at once.
+const FETCHES: usize = 8;
+
+/// What lies in front of a cursor.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    /// The segments that a plan may cover, without a hole, from the position on.
+    pub entries: Vec<Entry>,
+    /// Where the cursor stands now: moved over gaps, and into the log's epoch.
+    pub position: Position,
+    /// What was missing on the way there.
+    pub gap: Option<Gap>,
+}
+
+impl<L, S, K, C, E> Delivery<L, S, K, C, E>
+where
+    L: ObjectStore,
+    S: ObjectStore,
+    K: Sinks,
+    C: Clock,
+    E: Entropy,
+{
+    /// Looks what lies after a position and before `end`, if there is one, within the bounds of
+    /// a plan. There must be no open plan at the position.
+    pub(crate) async fn ahead(
+        &self,
+        position: &Position,
+        end: Option<Sequence>,
+    ) -> Result<Ahead, DeliveryError> {
+        loop {
+            let head = self.epoch_now(&position.epoch).await?;
+            let ahead = self.ahead_in(&head, position, end).await?;
+            // If a new epoch began while the log was listed, what was listed may be of either.
+            if self.epoch_now(&head.epoch).await?.epoch == head.epoch {
+                return Ok(ahead);
+            }
+        }
+    }
+
+    /// The head; one that fits the epoch, where the log has none (any more).
+    async fn epoch_now(&self, epoch: &str) -> Result<Head, DeliveryError> {
+        let head = self.log.head().await?.map(|head| head.body);
+        Ok(head.unwrap_or_else(|| Head {
+            epoch: epoch.to_owned(),
+            start: Sequence::FIRST,
+            floor: Sequence::FIRST,
+            updated_ms: 0,
+        }))
+    }
+
+    async fn ahead_in(
+        &self,
+        head: &Head,
+        position: &Position,
+        end: Option<Sequence>,
+    ) -> Result<Ahead, DeliveryError> {
+        let mut position = position.clone();
+        let mut gap = None;
+        let oldest = |entries: &[Entry]| {
+            let oldest = entries.first().map_or(head.floor, |entry| entry.sequence);
+            end.map_or(oldest, |end| oldest.min(end))
+        };
+        let missing = |position: &Position, last, reason| Gap {
+            epoch: position.epoch.clone(),
+            first: position.next,
+            last,
+            noticed_ms: self.now_ms(),
+            reason,
+        };
+        if position.epoch != head.epoch {
+            if head.start < position.next {
+                gap = Some(missing(&position, None, GapReason::LogReplaced));
+                position.next = head.start;
+            }
+            position.epoch.clone_from(&head.epoch);
+        }
+        let mut entries = self.list(position.next).await?;
+        if oldest(&entries) > position.next {
+            // A listing that ran beside an append may lack a number that a later look shows.
+            entries = self.list(position.next).await?;
+            let oldest = oldest(&entries);
+            if oldest > position.next {
+                gap = Some(missing(
+                    &position,
+                    Some(oldest.previous()),
+                    GapReason::Expired,
+                ));
+                position.next = oldest;
+            }
+        }
+        let mut bytes = 0;
+        let mut next = position.next;
+        entries.retain(|entry| {
+            let in_order = entry.sequence == next && end.is_none_or(|end| entry.sequence < end);
+            let fits = bytes == 0 || bytes + entry.size <= self.settings.plan_bytes;
+            if in_order && fits {
+                bytes += entry.size;
+                next = next.next();
+            }
+            in_order && fits
+        });
+        Ok(Ahead {
+            entries,
+            position,
+            gap,
+        })
+    }
+
+    async fn list(&self, from: Sequence) -> Result<Vec<Entry>, DeliveryError> {
+        let limit = self.settings.plan_segments.clamp(1, 1000);
+        Ok(self.log.list_after(from.previous(), limit).await?)
+    }
+
+    /// Reads the segments of a range, in order; stops before the first that is missing.
+    pub(crate) async fn segments(
+        &self,
+        first: Sequence,
+        last: Sequence,
+    ) -> Result<Vec<Segment>, DeliveryError> {
+        let numbers = (first.0..=last.0).map(Sequence);
+        let mut reads = stream::iter(numbers)
+            .map(|number| self.log.read(number))
+            .buffered(FETCHES);
+        let mut segments = Vec::new();
+        while let Some(Some(segment)) = reads.try_next().await? {
+            segments.push(segment);
+        }
+        Ok(segments)
+    }
+
+    /// Marks the duplicates of segments that lie side by side.
+    pub(crate) async fn mark(
+        &self,
+        segments: Vec<Segment>,
+        lookback: &mut Lookback,
+    ) -> Result<Vec<Marked>, DeliveryError> {
+        let Some(first) = segments.first().map(Segment::sequence) else {
+            return Ok(Vec::new());
+        };
+        lookback.prepare(&self.log, first).await?;
+        let marked = segments.into_iter().map(|segment| {
+            lookback.feed(&segment.index);
+            let marks = lookback.marks(segment.sequence()).unwrap_or_default();
+            Marked { segment, marks }
+        });
+        Ok(marked.collect())
+    }
+
+    /// The gap that a recorded range leaves whose segments are not there any more.
+    pub(crate) fn gap_of(&self, range: &Range) -> Gap {
+        Gap {
+            epoch: range.epoch.clone(),
+            first: range.first,
+            last: Some(range.last),
+            noticed_ms: self.now_ms(),
+            reason: GapReason::Expired,
+        }
+    }
+
+    /// Reads the segments of a recorded range again. `None` if they are not all there, or
+    /// are of another epoch than the one the range was planned in.
+    pub(crate) async fn again(
+        &self,
+        range: &Range,
+        lookback: &mut Lookback,
+    ) -> Result<Option<Vec<Marked>>, DeliveryError> {
+        let segments = self.segments(range.first, range.last).await?;
+        let complete = segments.last().map(Segment::sequence) == Some(range.last);
+        let same_epoch = |segment: &Segment| segment.index.header.epoch == range.epoch;
+        let current = self.epoch_now("").await?.epoch == range.epoch;
+        if !complete || !(current || segments.iter().all(same_epoch)) {
+            return Ok(None);
+        }
+        if lookback.window_ms() == range.lookback_ms {
+            return Ok(Some(self.mark(segments, lookback).await?));
+        }
+        let mut recorded = Lookback::new(range.lookback_ms, None);
+        Ok(Some(self.mark(segments, &mut recorded).await?))
+    }
+}

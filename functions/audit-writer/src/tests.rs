@@ -1,0 +1,1 @@
+//! The logic, on a bucket in memory.

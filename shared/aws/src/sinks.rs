@@ -1,0 +1,365 @@
+//! The way into customers' buckets.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use aws_config::{Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryPartition;
+use aws_sdk_s3::config::{IdentityCache, RequestChecksumCalculation, SharedHttpClient};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use sealift_core::destination::{Credentials, Destination, Endpoint, KmsKeyArn, Location, Storage};
+use sealift_core::id::{DestinationId, ObjectKey, OrgId, RoleArn};
+use sealift_core::policy::{Partition, permissions};
+use sealift_core::ports::{Clock, ObjectSink, Sinks, StoreError};
+use sha2::{Digest, Sha256};
+
+use crate::config::http_client_with;
+use crate::error::{Request, status, store_error};
+use crate::network::{PublicResolver, check_endpoint};
+use crate::roles::{Roles, Session, Wanted};
+use crate::vault::{AccessKeys, Vault};
+use crate::ways::{Place, Way, Ways};
+
+/// Where AWS is, when it is not where the SDK finds it: the operator's choice, and apart from
+/// an endpoint that a customer gives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AwsEndpoints {
+    /// The URL of S3 for locations without an endpoint of their own.
+    pub s3: Option<String>,
+    /// The URL of STS.
+    pub sts: Option<String>,
+    /// `https://host/bucket/key` for all locations without an endpoint of their own.
+    pub force_path_style: bool,
+}
+
+/// How the operator has set up the way into customers' accounts.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The role that customers' trust policies name; the function's own credentials are the
+    /// principal if there is none.
+    pub principal: Option<RoleArn>,
+    /// Where AWS is.
+    pub endpoints: AwsEndpoints,
+    /// Customer-given endpoints that may lie in a private network. All others are connected
+    /// to only at public addresses.
+    pub trusted_endpoints: Vec<Endpoint>,
+}
+
+impl Options {
+    /// Into customers' accounts through the principal role, and all else as AWS has it.
+    pub fn through(principal: RoleArn) -> Self {
+        Self {
+            principal: Some(principal),
+            ..Self::default()
+        }
+    }
+}
+
+/// A [`Sinks`] that goes into customers' buckets by their roles or with their access keys.
+///
+/// A way in is kept, with its credentials, until shortly before these end and for 15 minutes
+/// at most. It is dropped when the destination's credentials or key change, on any 403 from
+/// STS or from the bucket, and by [`forget`](Self::forget). Who asks for a way that is being
+/// opened waits for it.
+#[derive(Debug)]
+pub struct CustomerSinks<V, C> {
+    base: SdkConfig,
+    options: Options,
+    public_only: SharedHttpClient,
+    roles: Roles<C>,
+    vault: V,
+    ways: Arc<Ways>,
+}
+
+impl<V: Vault, C: Clock> CustomerSinks<V, C> {
+    /// Ways in with the function's own credentials and connections, those of `base`.
+    pub fn new(base: SdkConfig, options: Options, vault: V, clock: C) -> Self {
+        let roles = Roles::new(
+            base.clone(),
+            options.endpoints.sts.clone(),
+            options.principal.clone(),
+            clock,
+        );
+        Self {
+            base,
+            options,
+            public_only: http_client_with(PublicResolver),
+            roles,
+            vault,
+            ways: Arc::default(),
+        }
+    }
+
+    /// Drops what is kept of a destination, so that the next way in is opened anew.
+    pub fn forget(&self, destination: &Destination) {
+        self.ways.forget(&destination.organization, &destination.id);
+    }
+
+    async fn way(&self, destination: &Destination, location: &Location) -> Result<Way, StoreError> {
+        let kms_key = destination.storage.kms_key_arn.as_ref();
+        let (session, kept_until) = match &destination.credentials {
+            Credentials::IamRole {
+                role_arn,
+                external_id,
+                ..
+            } => {
+                let wanted = Wanted {
+                    role: role_arn,
+                    session_name: &session_name(&destination.organization, &destination.id),
+                    external_id: Some(external_id),
+                    policy: Some(session_policy(role_arn, location, kms_key)?),
+                };
+                let Session {
+                    credentials,
+                    usable_until,
+                } = self.roles.assume(&wanted).await?;
+                (credentials, usable_until)
+            }
+            Credentials::AccessKeys => {
+                let AccessKeys {
+                    access_key_id,
+                    secret_access_key,
+                } = self.vault.get(destination).await?;
+                let credentials = aws_credential_types::Credentials::new(
+                    access_key_id,
+                    secret_access_key,
+                    None,
+                    None,
+                    "sealift-vault",
+                );
+                (credentials, self.roles.kept_until())
+            }
+        };
+        Ok(Way {
+            client: self.client(destination, location, session),
+            credentials: destination.credentials.clone(),
+            kms_key: kms_key.cloned(),
+            kept_until,
+        })
+    }
+
+    fn client(
+        &self,
+        destination: &Destination,
+        location: &Location,
+        credentials: aws_credential_types::Credentials,
+    ) -> Client {
+        let endpoints = &self.options.endpoints;
+        let mut config = aws_sdk_s3::config::Builder::from(&self.base)
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            // The SDK's cache would keep an entry for every session there ever was.
+            .identity_cache(IdentityCache::no_cache())
+            .region(Region::new(location.region.as_str().to_owned()))
+            // The digest is at hand, so the SDK has nothing to compute; and services other
+            // than AWS refuse the checksums that it sends by default.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            // The SDK stops retrying when too many requests of a partition fail. One sick
+            // bucket must not take that from the others.
+            .retry_partition(RetryPartition::new(format!(
+                "{}/{}",
+                destination.organization, destination.id
+            )));
+        if let Some(endpoint) = &location.endpoint {
+            config = config
+                .endpoint_url(endpoint.as_str())
+                .force_path_style(location.path_style);
+            if !self.options.trusted_endpoints.contains(endpoint) {
+                config = config.http_client(self.public_only.clone());
+            }
+        } else {
+            config = config.force_path_style(location.path_style || endpoints.force_path_style);
+            if let Some(url) = &endpoints.s3 {
+                config = config.endpoint_url(url);
+            }
+        }
+        Client::from_conf(config.build())
+    }
+
+    /// Refuses what must not be tried.
+    fn check(&self, destination: &Destination, location: &Location) -> Result<(), StoreError> {
+        let Some(endpoint) = &location.endpoint else {
+            return Ok(());
+        };
+        let asked = Request {
+            operation: "Connect",
+            target: endpoint.as_str(),
+        };
+        let refuse = |why: String| Err(StoreError::Invalid(asked.failure("", why)));
+        if matches!(destination.credentials, Credentials::IamRole { .. }) {
+            return refuse("a role's credentials go to AWS only".to_owned());
+        }
+        if self.options.trusted_endpoints.contains(endpoint) {
+            return Ok(());
+        }
+        check_endpoint(endpoint).or_else(|error| refuse(error.to_string()))
+    }
+}
+
+impl<V: Vault, C: Clock> Sinks for CustomerSinks<V, C> {
+    type Sink = CustomerSink;
+
+    async fn open(
+        &self,
+        destination: &Destination,
+        location: &Location,
+    ) -> Result<CustomerSink, StoreError> {
+        self.check(destination, location)?;
+        let place = Place {
+            organization: destination.organization.clone(),
+            destination: destination.id.clone(),
+            location: location.clone(),
+        };
+        let now = self.roles.now();
+        let slot = self.ways.slot(&place, now);
+        let mut kept = slot.lock().await;
+        let fresh = kept.as_ref().filter(|way| way.serves(destination, now));
+        let client = if let Some(way) = fresh {
+            way.client.clone()
+        } else {
+            *kept = None;
+            let way = self.way(destination, location).await;
+            let way = way.inspect_err(|error| {
+                if matches!(error, StoreError::Denied(_)) {
+                    self.forget(destination);
+                }
+            })?;
+            let client = way.client.clone();
+            *kept = Some(way);
+            client
+        };
+        Ok(CustomerSink {
+            client,
+            owner: expected_owner(&destination.credentials),
+            storage: destination.storage.clone(),
+            place,
+            ways: Arc::clone(&self.ways),
+        })
+    }
+}
+
+/// The account that the bucket must belong to: without it, a bucket that was deleted and made
+/// anew by somebody else would receive the events.
+fn expected_owner(credentials: &Credentials) -> Option<String> {
+    match credentials {
+        Credentials::IamRole {
+            role_arn,
+            bucket_owner,
+            ..
+        } => Some(match bucket_owner {
+            Some(account) => account.to_string(),
+            None => role_arn.account().to_owned(),
+        }),
+        Credentials::AccessKeys => None,
+    }
+}
+
+/// `sealift-` and 32 hexadecimal digits for organization and destination: STS takes 2 to 64
+/// of `[\w+=,.@-]`, and ids may be longer. It shows in the customer's CloudTrail.
+fn session_name(organization: &OrgId, destination: &DestinationId) -> String {
+    let mut hash = Sha256::new();
+    hash.update(organization.as_str());
+    hash.update([0]);
+    hash.update(destination.as_str());
+    let mut name = "sealift-".to_owned();
+    for byte in hash.finalize().iter().take(16) {
+        // Writing to a String cannot fail.
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
+}
+
+/// What the session may do, in JSON: to write this place's objects, whatever else the role may.
+fn session_policy(
+    role: &RoleArn,
+    location: &Location,
+    kms_key: Option<&KmsKeyArn>,
+) -> Result<String, StoreError> {
+    let Location { bucket, prefix, .. } = location;
+    let policy = permissions::session(Partition::of(role), bucket, prefix, kms_key);
+    let policy = policy.map_err(|too_long| {
+        let asked = Request {
+            operation: "AssumeRole",
+            target: role.as_str(),
+        };
+        StoreError::Invalid(asked.failure("", too_long.to_string()))
+    })?;
+    Ok(policy.to_string())
+}
+
+/// An open way into one customer's bucket.
+#[derive(Debug)]
+pub struct CustomerSink {
+    client: Client,
+    owner: Option<String>,
+    storage: Storage,
+    place: Place,
+    ways: Arc<Ways>,
+}
+
+impl CustomerSink {
+    /// Asked of the place that is written to, which may be one that the destination has left.
+    fn sends_checksum(&self) -> bool {
+        let at_aws = self.place.location.endpoint.is_none();
+        self.storage.checksum.unwrap_or(at_aws)
+    }
+}
+
+impl ObjectSink for CustomerSink {
+    async fn put(
+        &self,
+        key: &ObjectKey,
+        bytes: Bytes,
+        sha256: &[u8; 32],
+    ) -> Result<(), StoreError> {
+        let bucket = &self.place.location.bucket;
+        let storage = &self.storage;
+        let kms_key = storage
+            .kms_key_arn
+            .as_ref()
+            .map(|key| key.as_str().to_owned());
+        let digest = self
+            .sends_checksum()
+            .then(|| BASE64_STANDARD.encode(sha256));
+        let answer = self
+            .client
+            .put_object()
+            .bucket(bucket.as_str())
+            .key(key.as_str())
+            .content_type("application/gzip")
+            .set_checksum_sha256(digest)
+            .set_expected_bucket_owner(self.owner.clone())
+            .set_server_side_encryption(kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms))
+            .set_ssekms_key_id(kms_key)
+            .set_storage_class(
+                storage
+                    .storage_class
+                    .as_ref()
+                    .map(|class| StorageClass::from(class.as_str())),
+            )
+            .body(ByteStream::from(bytes))
+            .send()
+            .await;
+        let target = format!("s3://{bucket}/{key}");
+        let asked = Request {
+            operation: "PutObject",
+            target: &target,
+        };
+        answer.map(|_| ()).map_err(|error| {
+            let decision = store_error(asked, &error);
+            let spoilt = status(&error) == Some(403)
+                || matches!(&decision, StoreError::Denied(_))
+                || decision.failure().code == "ExpiredToken";
+            if spoilt {
+                self.ways
+                    .forget(&self.place.organization, &self.place.destination);
+            }
+            decision
+        })
+    }
+}

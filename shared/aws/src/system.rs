@@ -1,0 +1,85 @@
+//! The machine's own time and chance.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sealift_core::ports::{Clock, Entropy};
+
+/// The machine's clock, and sleep on the tokio runtime.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the time; all else is handed a Clock"
+    )]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+/// The operating system's random numbers, fit for secrets.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OsEntropy;
+
+impl Entropy for OsEntropy {
+    /// Aborts the process if the operating system has no random numbers to give: a name that
+    /// somebody else may draw as well could overwrite their data, and nothing can be done
+    /// without such names. On Linux it happens only where system calls are forbidden.
+    fn bits(&self) -> u128 {
+        let mut bytes = [0; 16];
+        match getrandom::fill(&mut bytes) {
+            Ok(()) => u128::from_ne_bytes(bytes),
+            Err(error) => {
+                tracing::error!(%error, "the operating system gives no random numbers");
+                std::process::abort()
+            }
+        }
+    }
+}
+
+/// A variable of the environment, for a function's `Config::from_lookup`.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment; all else is handed a lookup"
+)]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Sends log lines to standard output as JSON, one object a line, as CloudWatch takes them.
+/// `filter` says what is logged, in the syntax of
+/// <https://docs.rs/tracing-subscriber/latest/tracing_subscriber/filter/struct.EnvFilter.html>.
+pub fn log_as_json(filter: &str) {
+    let filter = tracing_subscriber::EnvFilter::new(filter);
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .without_time()
+        .with_env_filter(filter)
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nonces_differ() {
+        assert_ne!(OsEntropy.nonce(), OsEntropy.nonce());
+    }
+
+    #[tokio::test]
+    async fn the_clock_goes_on_while_it_sleeps() {
+        let before = SystemClock.now();
+        SystemClock.sleep(Duration::from_millis(5)).await;
+        assert!(SystemClock.now().duration_since(before).as_millis() >= 4);
+    }
+}

@@ -1,0 +1,180 @@
+//! Documents: state, as JSON objects in the state bucket that are replaced by compare-and-swap.
+//!
+//! ```json
+//! {"format": "sealift.shard-cursor/1", "revision": 12, "body": {…}}
+//! ```
+//!
+//! The format's version is checked at reading; the revision counts the writes. Each write
+//! carries a nonce in the object's metadata, so that a writer whose reply was lost (its
+//! retry is refused) knows its own write again.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::id::ObjectKey;
+use crate::ports::{Conditional, ETag, Entropy, Metadata, ObjectStore, StoreError};
+
+/// The metadata field that holds the nonce of a conditional write.
+pub const NONCE: &str = "sealift-nonce";
+
+/// What can stand in a document.
+pub trait Document: Serialize + DeserializeOwned {
+    /// The format's name and version: `sealift.shard-cursor/1`. A version that is read but no
+    /// longer written is handled by the type's own `Deserialize`.
+    const FORMAT: &'static str;
+}
+
+/// Why a document could not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It holds something else than it should. Somebody has to look at it.
+    #[error("document {key} cannot be used: {reason}")]
+    Unreadable {
+        /// Where it lies.
+        key: ObjectKey,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// A document as it was read or written, with what its replacement is conditional on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored<T> {
+    /// The content.
+    pub body: T,
+    /// The number of writes so far.
+    pub revision: u64,
+    /// The version in the store.
+    pub etag: ETag,
+}
+
+/// How a conditional write of a document ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Saved<T> {
+    /// It is written.
+    Done(Stored<T>),
+    /// Somebody else wrote in between: read again.
+    Stale,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wire<'a, T> {
+    format: std::borrow::Cow<'a, str>,
+    revision: u64,
+    body: T,
+}
+
+/// The documents of one type at one place.
+#[derive(Debug, Clone)]
+pub struct Place<T> {
+    key: ObjectKey,
+    content: PhantomData<fn() -> T>,
+}
+
+impl<T: Document> Place<T> {
+    /// The place at the key.
+    pub fn new(key: ObjectKey) -> Self {
+        Self {
+            key,
+            content: PhantomData,
+        }
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &ObjectKey {
+        &self.key
+    }
+
+    fn unreadable(&self, reason: &dyn fmt::Display) -> DocumentError {
+        DocumentError::Unreadable {
+            key: self.key.clone(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// Reads the document; `None` if there is none.
+    pub async fn load(&self, store: &impl ObjectStore) -> Result<Option<Stored<T>>, DocumentError> {
+        let Some(object) = store.get(&self.key).await? else {
+            return Ok(None);
+        };
+        // The format is looked at first: another one's body may not parse at all.
+        let wire: Wire<'_, serde_json::Value> =
+            serde_json::from_slice(&object.bytes).map_err(|e| self.unreadable(&e))?;
+        if wire.format != T::FORMAT {
+            let (is, expected) = (wire.format, T::FORMAT);
+            let reason =
+                format!("its format is {is:?}, and this version of Sealift reads {expected:?}");
+            return Err(self.unreadable(&reason));
+        }
+        Ok(Some(Stored {
+            body: serde_json::from_value(wire.body).map_err(|e| self.unreadable(&e))?,
+            revision: wire.revision,
+            etag: object.meta.etag,
+        }))
+    }
+
+    /// Writes the first version, if there is none.
+    pub async fn create(
+        &self,
+        store: &impl ObjectStore,
+        body: T,
+        entropy: &impl Entropy,
+    ) -> Result<Saved<T>, DocumentError> {
+        self.write(store, body, None, entropy).await
+    }
+
+    /// Replaces the version that was read.
+    pub async fn replace(
+        &self,
+        store: &impl ObjectStore,
+        read: &Stored<T>,
+        body: T,
+        entropy: &impl Entropy,
+    ) -> Result<Saved<T>, DocumentError> {
+        self.write(store, body, Some(read), entropy).await
+    }
+
+    async fn write(
+        &self,
+        store: &impl ObjectStore,
+        body: T,
+        read: Option<&Stored<T>>,
+        entropy: &impl Entropy,
+    ) -> Result<Saved<T>, DocumentError> {
+        let revision = read.map_or(0, |read| read.revision) + 1;
+        let wire = Wire {
+            format: T::FORMAT.into(),
+            revision,
+            body: &body,
+        };
+        let bytes: Bytes = serde_json::to_vec(&wire)
+            .map_err(|e| self.unreadable(&e))?
+            .into();
+        let nonce = entropy.nonce();
+        let metadata = Metadata::from([(NONCE.to_owned(), nonce.clone())]);
+        let outcome = match read {
+            None => store.create(&self.key, bytes, metadata).await?,
+            Some(read) => store.swap(&self.key, bytes, metadata, &read.etag).await?,
+        };
+        let etag = match outcome {
+            Conditional::Written(etag) => etag,
+            // A reply may have been lost and the write tried again: then it is our own.
+            Conditional::Refused => match store.head(&self.key).await? {
+                Some(meta) if meta.metadata.get(NONCE) == Some(&nonce) => meta.etag,
+                _ => return Ok(Saved::Stale),
+            },
+        };
+        Ok(Saved::Done(Stored {
+            body,
+            revision,
+            etag,
+        }))
+    }
+}
