@@ -1,3 +1,56 @@
-//! x
+//! The command line of Sealift: `sealift`, which is `sealift demo` if nothing follows.
+//!
+//! [`stack`] is the embedded stack that the demo runs on; each command has a module of its own.
 
+use std::io::Write;
+
+use clap::{Parser, Subcommand};
+
+//BENCH pub mod bench;
+pub mod demo;
 pub mod policy;
+pub mod redrive;
+pub mod segment;
+pub mod stack;
+mod text;
+
+/// Delivers a platform's audit trail into its customers' own buckets.
+///
+/// Without a command it runs the demo.
+#[derive(Debug, Parser)]
+#[command(name = "sealift", version, max_term_width = 100)]
+pub struct Cli {
+    /// What is logged on standard error, such as `info` or `audit_delivery=debug`
+    #[arg(long, global = true, value_name = "FILTER", default_value = "error")]
+    log: String,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::DemoArgs),
+    Policy(policy::PolicyArgs),
+    Segment(segment::SegmentArgs),
+    Redrive(redrive::RedriveArgs),
+    //BENCH Bench(bench::BenchArgs),
+}
+
+impl Cli {
+    /// The filter of what is logged.
+    pub fn log_filter(&self) -> &str {
+        &self.log
+    }
+
+    /// Runs the command.
+    pub async fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
+        match self.command.unwrap_or_else(|| Command::Demo(demo::DemoArgs::default())) {
+            Command::Demo(args) => Box::pin(demo::run(args, out)).await,
+            Command::Policy(args) => policy::run(args, out),
+            Command::Segment(args) => segment::run(&args, out),
+            Command::Redrive(args) => Box::pin(redrive::run(args, out)).await,
+            //BENCH Command::Bench(args) => bench::run(args, out),
+        }
+    }
+}

@@ -1,17 +1,16 @@
 //! Destinations that were left behind: each has a cursor of its own until it has caught up.
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use sealift_core::Timestamp;
-use sealift_core::delivery::encode::{Catalog, Encoded, Marked, encode};
+use sealift_core::delivery::encode::{Catalog, Marked, encode};
 use sealift_core::delivery::{
-    DestinationPlan, Gap, Left, LeftCursor, LeftPlan, LeftReason, Member, Position, Range,
-    ShardCursor,
+    Gap, Left, LeftCursor, LeftPlan, LeftReason, Member, Position, Range, ShardCursor,
 };
 use sealift_core::destination::{Destination, DestinationSet, Status};
 use sealift_core::document::{Saved, Stored};
 use sealift_core::id::{DestinationId, Sequence};
 use sealift_core::lookback::Lookback;
-use sealift_core::ports::{Clock, Entropy, Failure, ObjectStore, Sinks};
+use sealift_core::ports::{Clock, Entropy, ObjectStore, Sinks};
 use sealift_core::segment::Segment;
 
 use crate::shard::blank_plan;
@@ -39,7 +38,7 @@ struct Work<'a> {
 /// How the work on one left destination ended.
 enum Ended {
     /// It has caught up; its document is closed at the position.
-    CaughtUp(Stored<LeftCursor>),
+    CaughtUp(Box<LeftCursor>),
     /// It goes on another time.
     Waits,
 }
@@ -68,13 +67,16 @@ where
         lookback: &Lookback,
         report: &mut Report,
     ) -> Result<(), DeliveryError> {
-        let due = cursor.body.left.iter().filter_map(|(id, left)| {
-            let destination = set.0.get(id)?;
-            let ours = destination.organization == left.begin.organization;
-            (ours && destination.status == Status::Streaming).then_some((id, left, destination))
-        });
-        let work = due.map(|(id, left, destination)| {
-            let work = Work {
+        let mut work = Vec::new();
+        for (id, left) in &cursor.body.left {
+            let destination = set.0.get(id).filter(|destination| {
+                let ours = destination.organization == left.begin.organization;
+                ours && destination.status == Status::Streaming
+            });
+            let Some(destination) = destination else {
+                continue;
+            };
+            let one = Work {
                 shard,
                 id,
                 generation: left.generation,
@@ -82,13 +84,17 @@ where
                 shard_position: &cursor.body.position,
                 deadline,
             };
-            async move {
+            // Boxed one by one: a closure in a stream would hide from the compiler that it can
+            // be sent to another thread.
+            let one = async move {
                 let mut own = Report::default();
-                let ended = self.catch_up(&work, left, lookback, &mut own).await;
+                let ended = self.catch_up(&one, left, lookback, &mut own).await;
                 (id, ended, own)
-            }
-        });
-        let ended: Vec<_> = stream::iter(work).buffer_unordered(AT_ONCE).collect().await;
+            };
+            work.push(one.boxed());
+        }
+        let work = stream::iter(work).buffer_unordered(AT_ONCE);
+        let ended: Vec<_> = work.collect().await;
         let mut caught_up = Vec::new();
         let mut failed = None;
         for (id, ended, own) in ended {
@@ -97,7 +103,7 @@ where
             report.failures += own.failures;
             report.gaps += own.gaps;
             match ended {
-                Ok(Ended::CaughtUp(left)) => caught_up.push((id.clone(), left.body)),
+                Ok(Ended::CaughtUp(left)) => caught_up.push((id.clone(), *left)),
                 Ok(Ended::Waits) => {}
                 // One destination's trouble is not the others'; it is told at the end.
                 Err(error) => failed = Some(error),
@@ -129,7 +135,7 @@ where
             },
         };
         if cursor.body.closed {
-            return Ok(Ended::CaughtUp(cursor));
+            return Ok(Ended::CaughtUp(Box::new(cursor.body)));
         }
         if self.now_ms() < cursor.body.not_before_ms {
             return Ok(Ended::Waits);
@@ -171,7 +177,7 @@ where
                 }
             }
             if caught_up {
-                return Ok(Ended::CaughtUp(cursor));
+                return Ok(Ended::CaughtUp(Box::new(cursor.body)));
             }
             if !goes_on {
                 return Ok(Ended::Waits);
@@ -198,7 +204,7 @@ where
         }
         next.position = ahead.position;
         if let Some(gap) = ahead.gap {
-            self.note_left_gap(work, gap, &mut next, report);
+            note_left_gap(work, gap, &mut next, report);
         }
         let Some((first, last)) = ahead.entries.first().zip(ahead.entries.last()) else {
             // What lies between here and the shard's position, if anything, is gone.
@@ -243,6 +249,7 @@ where
         next.plan = Some(LeftPlan {
             range,
             destination: plan,
+            written: 0,
         });
         Ok((next, true))
     }
@@ -259,6 +266,7 @@ where
         let Some(LeftPlan {
             range,
             destination: recorded,
+            written,
         }) = &cursor.plan
         else {
             return Ok((next, true));
@@ -269,7 +277,7 @@ where
         };
         let Some(marked) = self.again(range, own_lookback).await? else {
             let gap = self.gap_of(range);
-            self.note_left_gap(work, gap, &mut next, report);
+            note_left_gap(work, gap, &mut next, report);
             (next.plan, next.position) = (None, past);
             return Ok((next, true));
         };
@@ -280,10 +288,23 @@ where
             next.plan = Some(LeftPlan {
                 range: range.clone(),
                 destination: plan,
+                written: 0,
             });
             return Ok((next, true));
         }
-        if let Err(failure) = self.write_left(work, &plan, objects).await {
+        let all = objects.len();
+        let job = Job {
+            id: work.id,
+            destination: work.destination,
+            plan: &plan,
+            objects,
+        };
+        let (now_written, result) = self.write_from(&job, *written, work.deadline).await;
+        if let Some(plan) = &mut next.plan {
+            plan.written = now_written;
+        }
+        if let Err(error) = result {
+            let failure = error.failure().clone();
             if work.destination.location != recorded.location {
                 // The destination has moved, and the old place does not take it any more:
                 // the same range is planned for the new place.
@@ -299,6 +320,10 @@ where
             report.failures += 1;
             return Ok((next, false));
         }
+        if now_written < all {
+            // The rest is for another run.
+            return Ok((next, false));
+        }
         next.progress.counts = next.progress.counts.plus(plan.counts);
         next.progress.delivered_ms = Some(self.now_ms());
         (next.plan, next.position) = (None, past);
@@ -306,44 +331,6 @@ where
         report.plans += 1;
         report.counts = report.counts.plus(plan.counts);
         Ok((next, true))
-    }
-
-    async fn write_left(
-        &self,
-        work: &Work<'_>,
-        plan: &DestinationPlan,
-        objects: Vec<Encoded>,
-    ) -> Result<(), Failure> {
-        let job = Job {
-            id: work.id,
-            destination: work.destination,
-            plan,
-            objects,
-        };
-        self.write(&job)
-            .await
-            .map_err(|error| error.failure().clone())
-    }
-
-    fn note_left_gap(
-        &self,
-        work: &Work<'_>,
-        gap: Gap,
-        cursor: &mut LeftCursor,
-        report: &mut Report,
-    ) {
-        let (
-            id,
-            Gap {
-                first,
-                last,
-                reason,
-                ..
-            },
-        ) = (work.id, &gap);
-        tracing::error!(destination = %id, %first, ?last, ?reason, "the log has a gap in front of destination {id}: {reason:?}");
-        report.gaps += 1;
-        cursor.progress.note_gap(gap);
     }
 
     /// Takes destinations back whose cursors are closed where the shard stands. Those that the
@@ -374,7 +361,7 @@ where
                 rejoined += 1;
             } else {
                 self.leave(&mut next, &id, LeftReason::Overtaken, |begin| {
-                    begin.position = position
+                    begin.position = position;
                 });
             }
         }
@@ -384,4 +371,12 @@ where
         }
         Ok(())
     }
+}
+
+fn note_left_gap(work: &Work<'_>, gap: Gap, cursor: &mut LeftCursor, report: &mut Report) {
+    let Gap { first, last, reason, .. } = &gap;
+    let id = work.id;
+    tracing::error!(destination = %id, %first, ?last, ?reason, "the log has a gap in front of destination {id}: {reason:?}");
+    report.gaps += 1;
+    cursor.progress.note_gap(gap);
 }

@@ -164,6 +164,7 @@ where
     /// Delivers what is due, until all is done or the deadline is near.
     pub async fn run(&self, deadline: Timestamp) -> Result<Report, DeliveryError> {
         let mut report = Report::default();
+        let mut failed = None;
         for shard in 0..self.settings.shards {
             let mut lookback = self.take_lookback(shard);
             // Boxed: the futures of all that a run may do, one in another, are beyond what the
@@ -171,7 +172,13 @@ where
             let run = self.run_shard(shard, deadline, &mut lookback, &mut report);
             let result = Box::pin(run).await;
             self.keep_lookback(shard, lookback);
-            result?;
+            if let Err(error) = result {
+                tracing::error!(shard, %error, "delivery of shard {shard} stopped: {error}");
+                failed.get_or_insert(error);
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         Ok(report)
     }
@@ -197,9 +204,19 @@ where
         self.clock.now().as_millisecond()
     }
 
+    /// How long there is until the deadline, less what noting the result takes.
+    fn until(&self, deadline: Timestamp) -> Duration {
+        let left_ms = deadline.as_millisecond().saturating_sub(self.now_ms());
+        let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
+        left.saturating_sub(self.settings.reserve / 3)
+    }
+
     /// Whether there is time to begin something new.
     fn has_time(&self, deadline: Timestamp) -> bool {
         let left_ms = deadline.as_millisecond().saturating_sub(self.now_ms());
         u128::try_from(left_ms).is_ok_and(|left| left > self.settings.reserve.as_millis())
     }
 }
+
+#[cfg(test)]
+mod tests;

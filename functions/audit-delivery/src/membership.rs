@@ -51,7 +51,7 @@ where
         for id in paused {
             let position = cursor.position.clone();
             self.leave(cursor, &id, LeftReason::Paused, |begin| {
-                begin.position = position
+                begin.position = position;
             });
         }
         let known: BTreeSet<&DestinationId> =

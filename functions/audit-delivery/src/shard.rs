@@ -68,7 +68,10 @@ where
                 .await?
             {
                 Saved::Done(cursor) => cursor,
-                Saved::Stale => return overtaken(report),
+                Saved::Stale => {
+                    report.overtaken = true;
+                    return Ok(());
+                },
             },
         };
         if cursor.body.shards != self.settings.shards {
@@ -80,17 +83,13 @@ where
         if cursor.body.plan.is_some() {
             match self.redo(shard, cursor, &set, lookback, report).await? {
                 Moved::On(moved) | Moved::Idle(moved) => cursor = moved,
-                Moved::Overtaken => return overtaken(report),
+                Moved::Overtaken => {
+                    report.overtaken = true;
+                    return Ok(());
+                },
             }
         }
-        let elapsed_ms = self.now_ms() - cursor.body.flushed_ms;
-        let due = i128::from(elapsed_ms + EARLY_MS)
-            >= self
-                .settings
-                .flush_interval
-                .as_millis()
-                .cast_signed()
-                .into();
+        let due = self.is_due(cursor.body.flushed_ms);
         let flushed_ms = self.now_ms();
         let mut more = due;
         while more && self.has_time(deadline) {
@@ -100,11 +99,24 @@ where
             {
                 Moved::On(moved) => cursor = moved,
                 Moved::Idle(same) => (cursor, more) = (same, false),
-                Moved::Overtaken => return overtaken(report),
+                Moved::Overtaken => {
+                    report.overtaken = true;
+                    return Ok(());
+                },
             }
         }
         self.run_left(shard, deadline, cursor, &set, lookback, report)
             .await
+    }
+
+    /// Whether the last flush is long enough ago; also if it lies in the future, by a clock that
+    /// was set back since.
+    fn is_due(&self, flushed_ms: i64) -> bool {
+        let elapsed_ms = self.now_ms() - flushed_ms;
+        let elapsed = u128::try_from(elapsed_ms + EARLY_MS);
+        elapsed.map_or(true, |elapsed| {
+            elapsed >= self.settings.flush_interval.as_millis()
+        })
     }
 
     /// The cursor of a shard that has none: at the beginning of what the log holds.
@@ -396,6 +408,7 @@ where
             begin.plan = Some(LeftPlan {
                 range: range.clone(),
                 destination: planned.clone(),
+                written: 0,
             });
             begin.attempts = attempts;
             begin.not_before_ms = not_before_ms;
@@ -471,11 +484,6 @@ pub(crate) fn blank_plan(destination: &Destination, since_ms: i64) -> Destinatio
         objects: Vec::new(),
         counts: Counts::default(),
     }
-}
-
-fn overtaken(report: &mut Report) -> Result<(), DeliveryError> {
-    report.overtaken = true;
-    Ok(())
 }
 
 /// Moves the cursor to the end of a plan.

@@ -21,4 +21,5 @@ mod ways;
 pub use sinks::CustomerSinks;
 pub use store::S3Store;
 pub use system::{OsEntropy, SystemClock};
+#[cfg(feature = "parameter-store")]
 pub use vault::ParameterVault;

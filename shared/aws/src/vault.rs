@@ -1,16 +1,17 @@
 //! Where customers' access keys lie.
 
 use std::fmt;
-use std::fmt::Write;
 use std::future::Future;
 
-use aws_config::SdkConfig;
-use aws_sdk_ssm::Client;
 use sealift_core::destination::Destination;
 use sealift_core::ports::StoreError;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Request, store_error};
+#[cfg(feature = "parameter-store")]
+pub use self::parameter_store::ParameterVault;
+
+#[cfg(feature = "parameter-store")]
+mod parameter_store;
 
 /// A pair of access keys. Neither half is printed: `Debug` says REDACTED.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,87 +41,6 @@ pub trait Vault: Send + Sync {
     ) -> impl Future<Output = Result<AccessKeys, StoreError>> + Send;
 }
 
-/// A [`Vault`] in the SSM Parameter Store.
-///
-/// The keys of a destination are one `SecureString` at `<path>/<organization>/<destination>`,
-/// in JSON: `{"access_key_id": "…", "secret_access_key": "…"}`. Letters, digits, `.` and `-`
-/// of the two ids stand for themselves, every other byte is written as `_` and two
-/// hexadecimal digits, because names of parameters may hold no others:
-/// <https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html>
-#[derive(Debug, Clone)]
-pub struct ParameterVault {
-    client: Client,
-    path: String,
-}
-
-impl ParameterVault {
-    /// The vault below the path, through a client of its own on the shared configuration.
-    pub fn on(config: &SdkConfig, path: impl Into<String>) -> Self {
-        Self::new(Client::new(config), path)
-    }
-
-    /// The vault below the path: `/sealift/access-keys`.
-    pub fn new(client: Client, path: impl Into<String>) -> Self {
-        let path = path.into().trim_end_matches('/').to_owned();
-        Self { client, path }
-    }
-
-    /// The name of the parameter that holds the destination's keys.
-    pub fn parameter(&self, destination: &Destination) -> String {
-        format!(
-            "{}/{}/{}",
-            self.path,
-            escape(destination.organization.as_str()),
-            escape(destination.id.as_str())
-        )
-    }
-}
-
-/// `_` is escaped as well, so that two ids never share a name.
-fn escape(id: &str) -> String {
-    id.bytes().fold(String::new(), |mut name, byte| {
-        if byte.is_ascii_alphanumeric() || b".-".contains(&byte) {
-            name.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(name, "_{byte:02X}");
-        }
-        name
-    })
-}
-
-impl Vault for ParameterVault {
-    async fn get(&self, destination: &Destination) -> Result<AccessKeys, StoreError> {
-        let name = self.parameter(destination);
-        let asked = Request {
-            operation: "GetParameter",
-            target: &name,
-        };
-        let answer = self
-            .client
-            .get_parameter()
-            .name(&name)
-            .with_decryption(true)
-            .send()
-            .await;
-        let answer = answer.map_err(|error| match error.as_service_error() {
-            Some(service) if service.is_parameter_not_found() => StoreError::Denied(asked.failure(
-                "ParameterNotFound",
-                "no access keys are stored for the destination",
-            )),
-            _ => store_error(asked, &error),
-        })?;
-        let value = answer.parameter.and_then(|parameter| parameter.value);
-        // The parser's own words are left out: they may quote the value.
-        serde_json::from_str(&value.unwrap_or_default()).map_err(|_| {
-            StoreError::Invalid(asked.failure(
-                "",
-                "the parameter is no JSON object with `access_key_id` and `secret_access_key`",
-            ))
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,12 +52,5 @@ mod tests {
             secret_access_key: "wJalrXUtnFEMI".to_owned(),
         };
         assert_eq!(format!("{keys:?}"), "AccessKeys(REDACTED)");
-    }
-
-    #[test]
-    fn two_ids_never_share_a_parameter() {
-        assert_eq!(escape("5abfae3a-7aa7.x"), "5abfae3a-7aa7.x");
-        assert_eq!(escape("a@b"), "a_40b");
-        assert_eq!(escape("a_40b"), "a_5F40b");
     }
 }

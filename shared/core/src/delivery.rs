@@ -322,4 +322,7 @@ pub struct LeftPlan {
     pub range: Range,
     /// What will be written.
     pub destination: DestinationPlan,
+    /// How many of its objects are written already.
+    #[serde(default)]
+    pub written: usize,
 }

@@ -129,8 +129,23 @@ impl Destination {
 /// The destinations of a shard: one document, so that delivery reads all of them with one
 /// request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "BTreeMap<DestinationId, Destination>")]
 pub struct DestinationSet(pub BTreeMap<DestinationId, Destination>);
+
+impl TryFrom<BTreeMap<DestinationId, Destination>> for DestinationSet {
+    type Error = InvalidId;
+
+    fn try_from(destinations: BTreeMap<DestinationId, Destination>) -> Result<Self, InvalidId> {
+        for (id, destination) in &destinations {
+            if *id != destination.id {
+                let reason = "its `id` must be the name that it stands under";
+                return Err(InvalidId::new("destination", id.as_str(), reason));
+            }
+            destination.validate()?;
+        }
+        Ok(Self(destinations))
+    }
+}
 
 impl Document for DestinationSet {
     const FORMAT: &'static str = "sealift.destinations/1";

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -190,6 +191,17 @@ pub trait Clock: Send + Sync {
 
     /// Waits for the duration.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// A clock that several share is a clock.
+impl<C: Clock> Clock for Arc<C> {
+    fn now(&self) -> Timestamp {
+        C::now(self)
+    }
+
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
+        C::sleep(self, duration)
+    }
 }
 
 /// Chance, handed in: where a name must be unlike any other.
