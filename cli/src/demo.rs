@@ -105,12 +105,21 @@ pub(crate) type Written = Arc<Mutex<BTreeMap<(String, String), i64>>>;
 /// Runs the demo.
 pub async fn run(args: DemoArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let input = match &args.audit {
-        Some(file) => Input::new(Some(file.clone()), &args.shape.shape, args.shape.org.as_deref())?,
+        Some(file) => Input::new(
+            Some(file.clone()),
+            &args.shape.shape,
+            args.shape.org.as_deref(),
+        )?,
         None => Input::excerpt()?,
     };
     let expected = survey(&input)?;
     if expected.by_organization.is_empty() {
-        let why = expected.unusable.keys().next().cloned().unwrap_or_else(|| "it is empty".to_owned());
+        let why = expected
+            .unusable
+            .keys()
+            .next()
+            .cloned()
+            .unwrap_or_else(|| "it is empty".to_owned());
         bail!("{} holds no event that can be used: {why}", input.name());
     }
     make_anew(&args.data)?;
@@ -132,11 +141,16 @@ pub async fn run(args: DemoArgs, out: &mut impl Write) -> anyhow::Result<()> {
     }
     progress.finish_and_clear();
     let delivered = verify::read_back(&args.data, &tenants, &expected)?;
-    report::print(out, &stack, &args.data, &tenants, &expected, &fed, &delivered, &written)?;
+    report::print(
+        out, &stack, &args.data, &tenants, &expected, &fed, &delivered, &written,
+    )?;
     stack.aws.shutdown().await;
     verify::compare(&expected, &fed, &delivered)?;
     let (events, tenants) = (delivered.events, tenants.len());
-    writeln!(out, "\nAll {events} events arrived at their {tenants} tenants, each once, byte for byte, in its own hour.")?;
+    writeln!(
+        out,
+        "\nAll {events} events arrived at their {tenants} tenants, each once, byte for byte, in its own hour."
+    )?;
     Ok(())
 }
 
@@ -167,12 +181,19 @@ fn make_anew(data: &Path) -> anyhow::Result<()> {
     if data.exists() {
         let empty = std::fs::read_dir(data).with_context(what)?.next().is_none();
         if !empty && !data.join(MARKER).exists() {
-            bail!("{} holds something that no demo has made; name another with --data", data.display());
+            bail!(
+                "{} holds something that no demo has made; name another with --data",
+                data.display()
+            );
         }
         std::fs::remove_dir_all(data).with_context(what)?;
     }
     std::fs::create_dir_all(data).with_context(what)?;
-    std::fs::write(data.join(MARKER), "The next `sealift demo` on this folder removes it.\n").with_context(what)
+    std::fs::write(
+        data.join(MARKER),
+        "The next `sealift demo` on this folder removes it.\n",
+    )
+    .with_context(what)
 }
 
 /// Notes when objects are written to a tenant's bucket.
@@ -196,7 +217,12 @@ fn progress(lines: u64) -> ProgressBar {
 }
 
 /// Puts the input's lines on the bus at a rate, and lets everything run that is due meanwhile.
-async fn feed(stack: &Stack, input: &Input, rate: u32, progress: &ProgressBar) -> anyhow::Result<Fed> {
+async fn feed(
+    stack: &Stack,
+    input: &Input,
+    rate: u32,
+    progress: &ProgressBar,
+) -> anyhow::Result<Fed> {
     let mut fed = Fed::default();
     let mut entries: Vec<Entry> = Vec::new();
     let mut bytes = 0;
@@ -219,7 +245,8 @@ async fn feed(stack: &Stack, input: &Input, rate: u32, progress: &ProgressBar) -
         fed.lines += 1;
         progress.inc(1);
         if entries.len() == 1 {
-            let due = start.checked_add(Duration::from_millis(fed.lines * 1000 / u64::from(rate)))?;
+            let due =
+                start.checked_add(Duration::from_millis(fed.lines * 1000 / u64::from(rate)))?;
             stack.bus.run_until(due).await?;
             stack.clock.reach(due).await;
         }
@@ -228,7 +255,12 @@ async fn feed(stack: &Stack, input: &Input, rate: u32, progress: &ProgressBar) -
     Ok(fed)
 }
 
-fn put(stack: &Stack, input: &Input, entries: &mut Vec<Entry>, fed: &mut Fed) -> anyhow::Result<()> {
+fn put(
+    stack: &Stack,
+    input: &Input,
+    entries: &mut Vec<Entry>,
+    fed: &mut Fed,
+) -> anyhow::Result<()> {
     if entries.is_empty() {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
-//BENCH pub mod bench;
+pub mod bench;
 pub mod demo;
 pub mod policy;
 pub mod redrive;
@@ -34,7 +34,7 @@ enum Command {
     Policy(policy::PolicyArgs),
     Segment(segment::SegmentArgs),
     Redrive(redrive::RedriveArgs),
-    //BENCH Bench(bench::BenchArgs),
+    Bench(bench::BenchArgs),
 }
 
 impl Cli {
@@ -45,12 +45,15 @@ impl Cli {
 
     /// Runs the command.
     pub async fn run(self, out: &mut impl Write) -> anyhow::Result<()> {
-        match self.command.unwrap_or_else(|| Command::Demo(demo::DemoArgs::default())) {
+        match self
+            .command
+            .unwrap_or_else(|| Command::Demo(demo::DemoArgs::default()))
+        {
             Command::Demo(args) => Box::pin(demo::run(args, out)).await,
             Command::Policy(args) => policy::run(args, out),
             Command::Segment(args) => segment::run(&args, out),
             Command::Redrive(args) => Box::pin(redrive::run(args, out)).await,
-            //BENCH Command::Bench(args) => bench::run(args, out),
+            Command::Bench(args) => bench::run(args, out),
         }
     }
 }

@@ -12,7 +12,10 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     // The embedded S3 logs each answer that is an error, which callers expect and handle.
     let filter = EnvFilter::new(format!("{},s3s=off", cli.log_filter()));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let mut out = std::io::stdout().lock();
     let result = cli.run(&mut out).await.and_then(|()| Ok(out.flush()?));
     match result {

@@ -48,7 +48,12 @@ const HIDDEN_SECONDS: i32 = 600;
 #[derive(Debug, Args)]
 pub struct RedriveArgs {
     /// The folder of a demo
-    #[arg(long, value_name = "DIR", required_unless_present = "log_bucket", conflicts_with = "log_bucket")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "log_bucket",
+        conflicts_with = "log_bucket"
+    )]
     data: Option<PathBuf>,
 
     #[command(flatten)]
@@ -89,25 +94,43 @@ pub async fn run(args: RedriveArgs, out: &mut impl Write) -> anyhow::Result<()> 
     };
     let sdk = sealift_aws::config::load().await;
     let store = S3Store::on(&sdk, bucket.clone());
-    let redrive = Redrive::new(store, SystemClock, Shapes::parse(&args.shapes)?, args.dry_run);
+    let redrive = Redrive::new(
+        store,
+        SystemClock,
+        Shapes::parse(&args.shapes)?,
+        args.dry_run,
+    );
     tell(out, "parked", redrive.parked().await?, args.dry_run)?;
     if let Some(url) = &args.dead_letter_queue {
         let queue = aws_sdk_sqs::Client::new(&sdk);
-        tell(out, "dead-letter", redrive.dead_letters(&queue, url).await?, args.dry_run)?;
+        tell(
+            out,
+            "dead-letter",
+            redrive.dead_letters(&queue, url).await?,
+            args.dry_run,
+        )?;
     }
     Ok(())
 }
 
 /// On a demo's folder; its queues live in memory, so nothing but parked events is left of it.
 async fn on_demo(args: &RedriveArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let data = args.data.as_deref().context("--data or --log-bucket must be given")?;
+    let data = args
+        .data
+        .as_deref()
+        .context("--data or --log-bucket must be given")?;
     if !data.join("s3").is_dir() {
         bail!("{} is no folder of a demo", data.display());
     }
     let shapes = args.shape.shapes()?;
     let parameter = ("EventShapes".to_owned(), shapes.clone());
     let stack = Stack::start(data, BTreeMap::from([parameter])).await?;
-    let redrive = Redrive::new(stack.log_store(), stack.clock.clone(), Shapes::parse(&shapes)?, args.dry_run);
+    let redrive = Redrive::new(
+        stack.log_store(),
+        stack.clock.clone(),
+        Shapes::parse(&shapes)?,
+        args.dry_run,
+    );
     tell(out, "parked", redrive.parked().await?, args.dry_run)?;
     // What was appended is delivered.
     let limit = stack.now().checked_add(Duration::from_hours(1))?;
@@ -117,10 +140,24 @@ async fn on_demo(args: &RedriveArgs, out: &mut impl Write) -> anyhow::Result<()>
 }
 
 fn tell(out: &mut impl Write, what: &str, tally: Tally, dry_run: bool) -> anyhow::Result<()> {
-    let Tally { redriven, in_log, unusable } = tally;
+    let Tally {
+        redriven,
+        in_log,
+        unusable,
+    } = tally;
     let events = |number| count(number, "event");
-    let verb = if dry_run { "would be brought back" } else { "brought back" };
-    writeln!(out, "{what}: {} {verb}, {} in the log already, {} still unusable", events(redriven), events(in_log), events(unusable))?;
+    let verb = if dry_run {
+        "would be brought back"
+    } else {
+        "brought back"
+    };
+    writeln!(
+        out,
+        "{what}: {} {verb}, {} in the log already, {} still unusable",
+        events(redriven),
+        events(in_log),
+        events(unusable)
+    )?;
     Ok(())
 }
 
@@ -138,7 +175,13 @@ type Known = (u64, u64);
 impl<S: ObjectStore + Clone, C: Clock> Redrive<S, C> {
     /// Brings events back to the log in the store's bucket.
     pub fn new(store: S, clock: C, shapes: Shapes, dry_run: bool) -> Self {
-        let writer = Writer::new(store.clone(), clock, OsEntropy, shapes.clone(), Level::DEFAULT);
+        let writer = Writer::new(
+            store.clone(),
+            clock,
+            OsEntropy,
+            shapes.clone(),
+            Level::DEFAULT,
+        );
         Self {
             log: Log::new(store),
             writer,
@@ -166,17 +209,29 @@ impl<S: ObjectStore + Clone, C: Clock> Redrive<S, C> {
         }
     }
 
-    async fn parked_object(&self, key: &ObjectKey, object: Object, tally: &mut Tally) -> anyhow::Result<()> {
-        let text = std::str::from_utf8(&object.bytes).with_context(|| format!("{key} is no text"))?;
+    async fn parked_object(
+        &self,
+        key: &ObjectKey,
+        object: Object,
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        let text =
+            std::str::from_utf8(&object.bytes).with_context(|| format!("{key} is no text"))?;
         let lines = text.lines().map(|line| {
-            let parked: Parked = serde_json::from_str(line).with_context(|| format!("{key} holds a line that is no parked event"))?;
+            let parked: Parked = serde_json::from_str(line)
+                .with_context(|| format!("{key} holds a line that is no parked event"))?;
             if parked.format != FORMAT {
-                bail!("{key} holds a line of the format {:?}; this version reads {FORMAT:?}", parked.format);
+                bail!(
+                    "{key} holds a line of the format {:?}; this version reads {FORMAT:?}",
+                    parked.format
+                );
             }
             Ok((line, parked.body))
         });
         let lines: Vec<(&str, String)> = lines.collect::<anyhow::Result<_>>()?;
-        let (usable, unusable): (Vec<_>, Vec<_>) = lines.into_iter().partition(|(_, body)| self.digests(body).is_some());
+        let (usable, unusable): (Vec<_>, Vec<_>) = lines
+            .into_iter()
+            .partition(|(_, body)| self.digests(body).is_some());
         tally.unusable += unusable.len() as u64;
         if usable.is_empty() {
             return Ok(());
@@ -193,7 +248,9 @@ impl<S: ObjectStore + Clone, C: Clock> Redrive<S, C> {
         }
         let left: Vec<&str> = unusable.iter().map(|(line, _)| *line).collect();
         let left = Bytes::from(left.join("\n") + "\n");
-        let swapped = store.swap(key, left, Metadata::new(), &object.meta.etag).await?;
+        let swapped = store
+            .swap(key, left, Metadata::new(), &object.meta.etag)
+            .await?;
         if swapped == Conditional::Refused {
             bail!("{key} was changed meanwhile; run the redrive again");
         }
@@ -201,14 +258,25 @@ impl<S: ObjectStore + Clone, C: Clock> Redrive<S, C> {
     }
 
     /// Brings the messages of a dead-letter queue back.
-    pub async fn dead_letters(&self, queue: &aws_sdk_sqs::Client, url: &str) -> anyhow::Result<Tally> {
+    pub async fn dead_letters(
+        &self,
+        queue: &aws_sdk_sqs::Client,
+        url: &str,
+    ) -> anyhow::Result<Tally> {
         let mut tally = Tally::default();
         loop {
             let mut bodies = Vec::new();
             let mut receipts = Vec::new();
             while bodies.len() < MESSAGES_AT_ONCE {
-                let request = queue.receive_message().queue_url(url).max_number_of_messages(10);
-                let answer = request.wait_time_seconds(2).visibility_timeout(HIDDEN_SECONDS).send().await;
+                let request = queue
+                    .receive_message()
+                    .queue_url(url)
+                    .max_number_of_messages(10);
+                let answer = request
+                    .wait_time_seconds(2)
+                    .visibility_timeout(HIDDEN_SECONDS)
+                    .send()
+                    .await;
                 let messages = answer.map_err(in_words)?.messages.unwrap_or_default();
                 if messages.is_empty() {
                     break;
@@ -234,16 +302,32 @@ impl<S: ObjectStore + Clone, C: Clock> Redrive<S, C> {
         }
     }
 
-    async fn delete(&self, queue: &aws_sdk_sqs::Client, url: &str, receipts: &[String]) -> anyhow::Result<()> {
+    async fn delete(
+        &self,
+        queue: &aws_sdk_sqs::Client,
+        url: &str,
+        receipts: &[String],
+    ) -> anyhow::Result<()> {
         let entry = |(number, receipt): (usize, &String)| {
             let entry = DeleteMessageBatchRequestEntry::builder().id(number.to_string());
             entry.receipt_handle(receipt).build()
         };
-        let entries = receipts.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
-        let request = queue.delete_message_batch().queue_url(url).set_entries(Some(entries));
+        let entries = receipts
+            .iter()
+            .enumerate()
+            .map(entry)
+            .collect::<Result<Vec<_>, _>>()?;
+        let request = queue
+            .delete_message_batch()
+            .queue_url(url)
+            .set_entries(Some(entries));
         let answer = request.send().await.map_err(in_words)?;
         if let Some(failed) = answer.failed.first() {
-            bail!("a message could not be deleted from the dead-letter queue: {}: {}; run the redrive again", failed.code, failed.message.as_deref().unwrap_or_default());
+            bail!(
+                "a message could not be deleted from the dead-letter queue: {}: {}; run the redrive again",
+                failed.code,
+                failed.message.as_deref().unwrap_or_default()
+            );
         }
         Ok(())
     }
@@ -273,9 +357,17 @@ impl<S: ObjectStore + Clone, C: Clock> Redrive<S, C> {
         if self.dry_run || records.is_empty() {
             return Ok(());
         }
-        let failed = self.writer.handle(&Batch { records }).await.response.failures.len();
+        let failed = self
+            .writer
+            .handle(&Batch { records })
+            .await
+            .response
+            .failures
+            .len();
         if failed > 0 {
-            bail!("{failed} events could not be appended, and nothing was removed; the log tells why (--log info); run the redrive again");
+            bail!(
+                "{failed} events could not be appended, and nothing was removed; the log tells why (--log info); run the redrive again"
+            );
         }
         Ok(())
     }
@@ -285,8 +377,16 @@ impl<S: ObjectStore + Clone, C: Clock> Redrive<S, C> {
         let Reading::Events(events) = read(body, &self.shapes) else {
             return None;
         };
-        let Event { organization, id, line, .. } = events.into_iter().next()?.ok()?;
-        Some((EventDigest::id_of(&organization, &id), EventDigest::line_of(&line)))
+        let Event {
+            organization,
+            id,
+            line,
+            ..
+        } = events.into_iter().next()?.ok()?;
+        Some((
+            EventDigest::id_of(&organization, &id),
+            EventDigest::line_of(&line),
+        ))
     }
 
     /// Which of the events stand in the log, as far back as it is kept.

@@ -32,11 +32,15 @@ pub fn run(args: &SegmentArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let file = args.file.display();
     let content = std::fs::read(&args.file).with_context(|| format!("cannot read {file}"))?;
     let size = content.len() as u64;
-    let segment = Segment::read(&Bytes::from(content)).with_context(|| format!("{file} is no sound segment"))?;
+    let segment = Segment::read(&Bytes::from(content))
+        .with_context(|| format!("{file} is no sound segment"))?;
     let header = &segment.index.header;
     let wanted = |organization: &OrgId| args.org.as_ref().is_none_or(|org| org == organization);
     if let Some(org) = &args.org
-        && !header.members.iter().any(|member| member.organization == *org)
+        && !header
+            .members
+            .iter()
+            .any(|member| member.organization == *org)
     {
         bail!("{file} holds no events of {org}");
     }
@@ -51,11 +55,29 @@ pub fn run(args: &SegmentArgs, out: &mut impl Write) -> anyhow::Result<()> {
     writeln!(out, "number    {}", header.sequence.0)?;
     writeln!(out, "epoch     {}", header.epoch)?;
     writeln!(out, "appended  {appended}")?;
-    let (events, members) = (count(segment.index.events(), "event"), count(header.members.len() as u64, "member"));
-    writeln!(out, "holds     {events} in {members}, {} of lines in {} ({})", bytes(raw), bytes(size), ratio(raw, size))?;
-    let width = header.members.iter().map(|m| m.organization.as_str().len()).max().unwrap_or_default();
+    let (events, members) = (
+        count(segment.index.events(), "event"),
+        count(header.members.len() as u64, "member"),
+    );
+    writeln!(
+        out,
+        "holds     {events} in {members}, {} of lines in {} ({})",
+        bytes(raw),
+        bytes(size),
+        ratio(raw, size)
+    )?;
+    let width = header
+        .members
+        .iter()
+        .map(|m| m.organization.as_str().len())
+        .max()
+        .unwrap_or_default();
     let width = width.max("organization".len());
-    writeln!(out, "\n{:<width$}  {:<13}  {:>7}  {:>9}  {:>9}  types", "organization", "hour", "events", "lines", "gzip")?;
+    writeln!(
+        out,
+        "\n{:<width$}  {:<13}  {:>7}  {:>9}  {:>9}  types",
+        "organization", "hour", "events", "lines", "gzip"
+    )?;
     for member in segment.members().filter(|m| wanted(&m.entry.organization)) {
         // Reading it whole checks its CRC and its size.
         member.decompress()?;
@@ -63,7 +85,11 @@ pub fn run(args: &SegmentArgs, out: &mut impl Write) -> anyhow::Result<()> {
         let (organization, hour) = (entry.organization.as_str(), entry.hour.to_string());
         let (raw, gzip) = (bytes(entry.raw_bytes), bytes(entry.length));
         let types = entry.types.join(" ");
-        writeln!(out, "{organization:<width$}  {hour:<13}  {:>7}  {raw:>9}  {gzip:>9}  {types}", entry.events)?;
+        writeln!(
+            out,
+            "{organization:<width$}  {hour:<13}  {:>7}  {raw:>9}  {gzip:>9}  {types}",
+            entry.events
+        )?;
     }
     Ok(())
 }

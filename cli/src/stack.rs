@@ -71,9 +71,12 @@ impl Stack {
             account: ACCOUNT.to_owned(),
             region: REGION.to_owned(),
             parameters,
-            names: [("LogBucket", "sealift-log"), ("StateBucket", "sealift-state")]
-                .map(|(id, name)| (id.to_owned(), name.to_owned()))
-                .into(),
+            names: [
+                ("LogBucket", "sealift-log"),
+                ("StateBucket", "sealift-state"),
+            ]
+            .map(|(id, name)| (id.to_owned(), name.to_owned()))
+            .into(),
         };
         let wiring = Template::parse(TEMPLATE)?.wiring(&deployment)?;
         let clock = Arc::new(JumpingClock::starting_at(SystemClock.now(), SystemClock));
@@ -90,12 +93,15 @@ impl Stack {
             "embedded",
         );
         let account = platform.account.clone();
-        let options = Options::new(data, platform, clock.clone(), Arc::new(OsEntropy)).region(REGION);
+        let options =
+            Options::new(data, platform, clock.clone(), Arc::new(OsEntropy)).region(REGION);
         let aws = Embedded::start(options).await?;
         let sdk = sealift_aws::config::fixed(REGION, credentials, Some(&aws.endpoint_url()));
         let bucket = |id: &str| -> anyhow::Result<BucketName> {
             let name = wiring.buckets.get(id).map(|bucket| bucket.name.clone());
-            Ok(BucketName::parse(name.with_context(|| format!("the template has no bucket {id}"))?)?)
+            Ok(BucketName::parse(name.with_context(|| {
+                format!("the template has no bucket {id}")
+            })?)?)
         };
         let (log_bucket, state_bucket) = (bucket("LogBucket")?, bucket("StateBucket")?);
         for bucket in [&log_bucket, &state_bucket] {
@@ -103,7 +109,12 @@ impl Stack {
                 aws.create_bucket(bucket, &account)?;
             }
         }
-        let bus_name = wiring.buses.values().next().context("the template has no bus")?.clone();
+        let bus_name = wiring
+            .buses
+            .values()
+            .next()
+            .context("the template has no bus")?
+            .clone();
         let delivery = variables(&wiring, "AuditDelivery")?;
         let config = audit_delivery::Config::from_lookup(|name| delivery.get(name).cloned())?;
         let stack = Self {
@@ -160,8 +171,14 @@ impl Stack {
             "Condition": {"Null": {"sts:ExternalId": "false"}},
         }]});
         let policies = [("assume-customers-roles", permissions.to_string())];
-        let policies: Vec<(&str, &str)> = policies.iter().map(|(name, text)| (*name, text.as_str())).collect();
-        Ok(self.aws.iam().create_role(&self.principal, &trust.to_string(), &policies)?)
+        let policies: Vec<(&str, &str)> = policies
+            .iter()
+            .map(|(name, text)| (*name, text.as_str()))
+            .collect();
+        Ok(self
+            .aws
+            .iam()
+            .create_role(&self.principal, &trust.to_string(), &policies)?)
     }
 
     fn register(&self, wiring: &Wiring, config: audit_delivery::Config) -> anyhow::Result<()> {
@@ -192,7 +209,8 @@ impl Stack {
             OsEntropy,
             config.settings,
         );
-        self.bus.register("AuditWriter", Arc::new(WriterFunction(writer)));
+        self.bus
+            .register("AuditWriter", Arc::new(WriterFunction(writer)));
         let delivery = DeliveryFunction {
             delivery,
             clock: self.clock.clone(),
@@ -224,7 +242,10 @@ impl Stack {
         let (place, store) = (DestinationSet::place(shard), self.state_store());
         loop {
             let read = place.load(&store).await?;
-            let mut set = read.as_ref().map(|read| read.body.clone()).unwrap_or_default();
+            let mut set = read
+                .as_ref()
+                .map(|read| read.body.clone())
+                .unwrap_or_default();
             set.0.insert(destination.id.clone(), destination.clone());
             let saved = match &read {
                 None => place.create(&store, set, &OsEntropy).await?,
@@ -275,7 +296,10 @@ impl Handler for DeliveryFunction {
         async move {
             let second = self.clock.now().as_second() + DELIVERY_SECONDS;
             let deadline = Timestamp::from_second(second).map_err(|e| e.to_string())?;
-            self.delivery.run(deadline).await.map_err(|e| e.to_string())?;
+            self.delivery
+                .run(deadline)
+                .await
+                .map_err(|e| e.to_string())?;
             serde_json::to_value(audit_delivery::Response::default()).map_err(|e| e.to_string())
         }
         .boxed()

@@ -5,7 +5,11 @@ pub(crate) fn bytes(size: u64) -> String {
     let mut unit = 1;
     for name in ["B", "kB", "MB", "GB"] {
         if size < unit * 1000 {
-            return if unit == 1 { format!("{size} B") } else { format!("{} {name}", tenths(size, unit)) };
+            return if unit == 1 {
+                format!("{size} B")
+            } else {
+                format!("{} {name}", tenths(size, unit))
+            };
         }
         unit *= 1000;
     }
@@ -38,8 +42,14 @@ mod tests {
 
     #[test]
     fn figures_have_a_unit_and_a_digit_after_the_point() {
-        assert_eq!([bytes(0), bytes(999), bytes(1000), bytes(1_790_152)], ["0 B", "999 B", "1.0 kB", "1.8 MB"]);
+        assert_eq!(
+            [bytes(0), bytes(999), bytes(1000), bytes(1_790_152)],
+            ["0 B", "999 B", "1.0 kB", "1.8 MB"]
+        );
         assert_eq!([ratio(98, 10), ratio(0, 0)], ["9.8:1", "0.0:1"]);
-        assert_eq!([count(1, "batch"), count(2, "batch"), count(0, "event")], ["1 batch", "2 batches", "0 events"]);
+        assert_eq!(
+            [count(1, "batch"), count(2, "batch"), count(0, "event")],
+            ["1 batch", "2 batches", "0 events"]
+        );
     }
 }

@@ -1,5 +1,10 @@
 //! The commands as a new user runs them, on a folder of their own.
 
+#![allow(
+    clippy::expect_used,
+    reason = "helpers of tests fail where they stand, as tests do"
+)]
+
 use std::path::Path;
 
 use clap::Parser;
@@ -14,7 +19,7 @@ async fn sealift(arguments: &[&str]) -> anyhow::Result<String> {
 }
 
 fn path(path: &Path) -> &str {
-    path.to_str().unwrap()
+    path.to_str().expect("a folder of UTF-8 characters")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,22 +29,47 @@ async fn the_demo_delivers_the_real_excerpt_and_says_so() {
     for _ in 0..2 {
         // The second time it finds what the first has left.
         let page = sealift(&["demo", "--data", path(&data)]).await.unwrap();
-        assert!(page.contains("All 318 events arrived at their 25 tenants, each once, byte for byte"), "{page}");
+        assert!(
+            page.contains("All 318 events arrived at their 25 tenants, each once, byte for byte"),
+            "{page}"
+        );
         assert!(page.contains("date=2023-07-10/hour=11/"), "{page}");
     }
-    assert!(data.join("s3/tenant-ec2/audit-events/date=2023-07-10/hour=12").is_dir());
+    assert!(
+        data.join("s3/tenant-ec2/audit-events/date=2023-07-10/hour=12")
+            .is_dir()
+    );
     let segment = data.join("s3/sealift-log/log/00000000000000000001.seg");
     let page = sealift(&["segment", path(&segment)]).await.unwrap();
-    assert!(page.contains("ec2.amazonaws.com") && page.contains("ec2.RunInstances"), "{page}");
-    let lines = sealift(&["segment", path(&segment), "--lines", "--org", "kms.amazonaws.com"]).await.unwrap();
+    assert!(
+        page.contains("ec2.amazonaws.com") && page.contains("ec2.RunInstances"),
+        "{page}"
+    );
+    let lines = sealift(&[
+        "segment",
+        path(&segment),
+        "--lines",
+        "--org",
+        "kms.amazonaws.com",
+    ])
+    .await
+    .unwrap();
     assert!(lines.lines().count() > 0);
-    assert!(lines.lines().all(|line| line.contains(r#""eventSource":"kms.amazonaws.com""#)), "{lines}");
+    assert!(
+        lines
+            .lines()
+            .all(|line| line.contains(r#""eventSource":"kms.amazonaws.com""#)),
+        "{lines}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_parked_comes_back_once_its_shape_is_known() {
     let folder = tempfile::tempdir().unwrap();
-    let (input, data) = (folder.path().join("events.jsonl"), folder.path().join("out"));
+    let (input, data) = (
+        folder.path().join("events.jsonl"),
+        folder.path().join("out"),
+    );
     let events = [
         r#"{"id":"1","org_id":"acme","created":"2026-05-12T23:48:21Z","event_type":"a.b"}"#,
         r#"{"uuid":"2","org_id":"acme","created":"2026-05-12T23:48:22Z","event_type":"a.b"}"#,
@@ -48,36 +78,78 @@ async fn what_is_parked_comes_back_once_its_shape_is_known() {
         r#"{"id":"4","created":"2026-05-12T23:48:21Z","event_type":"a.b"}"#,
     ];
     std::fs::write(&input, events.join("\n")).unwrap();
-    let page = sealift(&["demo", "--audit", path(&input), "--data", path(&data)]).await.unwrap();
-    assert!(page.contains("3 parked") && page.contains("1 duplicate dropped"), "{page}");
-    assert!(page.contains("2 lines: no id: nothing stands at /id"), "{page}");
+    let page = sealift(&["demo", "--audit", path(&input), "--data", path(&data)])
+        .await
+        .unwrap();
+    assert!(
+        page.contains("3 parked") && page.contains("1 duplicate dropped"),
+        "{page}"
+    );
+    assert!(
+        page.contains("2 lines: no id: nothing stands at /id"),
+        "{page}"
+    );
     let redrive = ["redrive", "--data", path(&data), "--shape", "id=/uuid"];
-    let page = sealift(&[&redrive[..], &["--dry-run"]].concat()).await.unwrap();
-    assert_eq!(page, "parked: 2 events would be brought back, 0 events in the log already, 1 event still unusable\n");
+    let page = sealift(&[&redrive[..], &["--dry-run"]].concat())
+        .await
+        .unwrap();
+    assert_eq!(
+        page,
+        "parked: 2 events would be brought back, 0 events in the log already, 1 event still unusable\n"
+    );
     let page = sealift(&redrive).await.unwrap();
-    assert_eq!(page, "parked: 2 events brought back, 0 events in the log already, 1 event still unusable\n");
+    assert_eq!(
+        page,
+        "parked: 2 events brought back, 0 events in the log already, 1 event still unusable\n"
+    );
     let page = sealift(&redrive).await.unwrap();
-    assert_eq!(page, "parked: 0 events brought back, 0 events in the log already, 1 event still unusable\n");
+    assert_eq!(
+        page,
+        "parked: 0 events brought back, 0 events in the log already, 1 event still unusable\n"
+    );
     let bucket = data.join("s3/tenant-acme/audit-events");
-    assert!(bucket.join("date=2026-05-13/hour=00").is_dir(), "the event was not delivered");
+    assert!(
+        bucket.join("date=2026-05-13/hour=00").is_dir(),
+        "the event was not delivered"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_no_demo_made_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("precious"), "mine").unwrap();
-    let error = sealift(&["demo", "--data", path(folder.path())]).await.unwrap_err();
-    assert!(error.to_string().contains("name another with --data"), "{error:#}");
+    let error = sealift(&["demo", "--data", path(folder.path())])
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("name another with --data"),
+        "{error:#}"
+    );
     assert!(folder.path().join("precious").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn input_that_cannot_be_used_is_an_error_that_names_the_field() {
     let folder = tempfile::tempdir().unwrap();
-    let (input, data) = (folder.path().join("events.jsonl"), folder.path().join("out"));
+    let (input, data) = (
+        folder.path().join("events.jsonl"),
+        folder.path().join("out"),
+    );
     std::fs::write(&input, "{\"id\":\"1\"}\n").unwrap();
-    let error = sealift(&["demo", "--audit", path(&input), "--data", path(&data)]).await.unwrap_err();
-    assert!(error.to_string().contains("no organization: nothing stands at /org_id"), "{error:#}");
-    let error = sealift(&["demo", "--audit", path(&input), "--shape", "id"]).await.unwrap_err();
-    assert!(error.to_string().contains("is no part of a shape"), "{error:#}");
+    let error = sealift(&["demo", "--audit", path(&input), "--data", path(&data)])
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("no organization: nothing stands at /org_id"),
+        "{error:#}"
+    );
+    let error = sealift(&["demo", "--audit", path(&input), "--shape", "id"])
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("is no part of a shape"),
+        "{error:#}"
+    );
 }

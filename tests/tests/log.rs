@@ -1,6 +1,14 @@
 //! The audit log on a bucket in memory: what an append makes of refusals, lost replies and other
 //! writers, and how numbers stay unused when segments and head go.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail where they stand, as tests do"
+)]
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;

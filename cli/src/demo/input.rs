@@ -38,14 +38,18 @@ impl std::str::FromStr for ShapeName {
         let pair = |part: &str| -> anyhow::Result<(String, String)> {
             let known = ["id", "organization", "time", "time_unit", "type"];
             match part.split_once('=') {
-                Some((name, value)) if known.contains(&name) => Ok((name.to_owned(), value.to_owned())),
+                Some((name, value)) if known.contains(&name) => {
+                    Ok((name.to_owned(), value.to_owned()))
+                }
                 _ => bail!(
                     "{part:?} is no part of a shape; write `sealift`, `cloudtrail`, or pointers such as \
                      `id=/uuid,organization=/tenant/id,time=/ts,time_unit=milliseconds,type=/kind`"
                 ),
             }
         };
-        Ok(Self::Pointers(text.split(',').map(pair).collect::<Result<_, _>>()?))
+        Ok(Self::Pointers(
+            text.split(',').map(pair).collect::<Result<_, _>>()?,
+        ))
     }
 }
 
@@ -62,7 +66,11 @@ pub(crate) struct Input {
 
 impl Input {
     /// The input of a file in a shape, with a pointer to the organization in place of the shape's.
-    pub(crate) fn new(file: Option<PathBuf>, shape: &ShapeName, org: Option<&str>) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        file: Option<PathBuf>,
+        shape: &ShapeName,
+        org: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let mut written = Map::new();
         written.insert("source".to_owned(), json!(SOURCE));
         let mut detail_type = "demo.event";
@@ -73,7 +81,11 @@ impl Input {
                 written.insert("base".to_owned(), json!("cloudtrail"));
             }
             ShapeName::Pointers(pointers) => {
-                written.extend(pointers.iter().map(|(name, value)| (name.clone(), json!(value))));
+                written.extend(
+                    pointers
+                        .iter()
+                        .map(|(name, value)| (name.clone(), json!(value))),
+                );
             }
         }
         if let Some(pointer) = org {
@@ -114,7 +126,10 @@ impl Input {
             None => Box::new(EXCERPT),
         };
         let mut reader = BufReader::new(reader);
-        let gzip = reader.fill_buf().context(self.name())?.starts_with(&[0x1f, 0x8b]);
+        let gzip = reader
+            .fill_buf()
+            .context(self.name())?
+            .starts_with(&[0x1f, 0x8b]);
         let reader: Box<dyn BufRead> = if gzip {
             Box::new(BufReader::new(MultiGzDecoder::new(reader)))
         } else {
@@ -130,7 +145,8 @@ impl Input {
     /// What Sealift will see in a line: the organization, id and type, or why it cannot be used.
     pub(crate) fn look(&self, line: &str) -> Result<Seen, String> {
         let detail_type = self.detail_type;
-        let envelope = format!(r#"{{"source":"{SOURCE}","detail-type":"{detail_type}","detail":{line}}}"#);
+        let envelope =
+            format!(r#"{{"source":"{SOURCE}","detail-type":"{detail_type}","detail":{line}}}"#);
         match read(&envelope, &self.parsed) {
             Reading::Control => Err("it is a control event".to_owned()),
             Reading::Events(events) => match events.into_iter().next() {

@@ -22,7 +22,10 @@ const LINES_SHOWN: usize = 3;
 const LINE_CHARACTERS: usize = 150;
 
 /// Prints the page.
-#[expect(clippy::too_many_arguments, reason = "one caller; it prints what they are")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one caller; it prints what they are"
+)]
 pub(super) fn print(
     out: &mut impl Write,
     stack: &Stack,
@@ -39,10 +42,21 @@ pub(super) fn print(
     let calls = |function: &str| statistics.functions.get(function).map_or(0, |f| f.calls);
     writeln!(out)?;
     let mut row = |name: &str, text: String| writeln!(out, "  {name:<10} {text}");
-    row("tenants", format!("{}, each with an account, a bucket and a role of its own", tenants.len()))?;
+    row(
+        "tenants",
+        format!(
+            "{}, each with an account, a bucket and a role of its own",
+            tenants.len()
+        ),
+    )?;
     row(
         "bus",
-        format!("{} in {}, {} refused", count(fed.lines, "event"), count(fed.requests, "request"), fed.refused),
+        format!(
+            "{} in {}, {} refused",
+            count(fed.lines, "event"),
+            count(fed.requests, "request"),
+            fed.refused
+        ),
     )?;
     row(
         "log",
@@ -71,7 +85,9 @@ pub(super) fn print(
     let (p50, p95) = freshness(fed, delivered, written);
     row(
         "freshness",
-        format!("p50 {p50:.1} s, p95 {p95:.1} s from bus to bucket, on a clock that jumps over waits"),
+        format!(
+            "p50 {p50:.1} s, p95 {p95:.1} s from bus to bucket, on a clock that jumps over waits"
+        ),
     )?;
     row("requests", requests(stack))?;
     for (why, times) in &expected.unusable {
@@ -105,7 +121,10 @@ fn log_figures(data: &Path, bucket: &str) -> anyhow::Result<LogFigures> {
 
 /// How long events took from the bus into their tenant's bucket: median and 95th percentile, in
 /// seconds.
-#[expect(clippy::cast_precision_loss, reason = "times of minutes, in milliseconds")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "times of minutes, in milliseconds"
+)]
 fn freshness(fed: &Fed, delivered: &Delivered, written: &Written) -> (f64, f64) {
     let written = written.lock().unwrap_or_else(PoisonError::into_inner);
     let mut ages: Vec<i64> = Vec::new();
@@ -133,7 +152,10 @@ fn requests(stack: &Stack) -> String {
     }
     let mut counts: Vec<(String, u64)> = by_name.into_iter().collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    let parts: Vec<String> = counts.iter().map(|(name, times)| format!("{times} {name}")).collect();
+    let parts: Vec<String> = counts
+        .iter()
+        .map(|(name, times)| format!("{times} {name}"))
+        .collect();
     parts.join(", ")
 }
 
@@ -144,7 +166,11 @@ fn tree(out: &mut impl Write, data: &Path, tenants: &[Tenant]) -> anyhow::Result
     let mut sized: Vec<(u64, &Tenant)> = Vec::new();
     for tenant in tenants {
         let objects = files(&root.join(tenant.bucket.as_str()))?;
-        let total = objects.iter().filter_map(|file| file.metadata().ok()).map(|m| m.len()).sum();
+        let total = objects
+            .iter()
+            .filter_map(|file| file.metadata().ok())
+            .map(|m| m.len())
+            .sum();
         sized.push((total, tenant));
     }
     sized.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.bucket.cmp(&b.1.bucket)));
@@ -153,9 +179,17 @@ fn tree(out: &mut impl Write, data: &Path, tenants: &[Tenant]) -> anyhow::Result
         writeln!(out, "  ├── {}", tenant.bucket)?;
         let objects = files(&bucket)?;
         for (number, file) in objects.iter().enumerate() {
-            let branch = if number + 1 == objects.len() { "└──" } else { "├──" };
+            let branch = if number + 1 == objects.len() {
+                "└──"
+            } else {
+                "├──"
+            };
             let size = bytes(file.metadata()?.len());
-            writeln!(out, "  │   {branch} {}  {size}", file.strip_prefix(&bucket)?.display())?;
+            writeln!(
+                out,
+                "  │   {branch} {}  {size}",
+                file.strip_prefix(&bucket)?.display()
+            )?;
         }
     }
     let more = tenants.len().saturating_sub(TENANTS_SHOWN);
@@ -167,12 +201,20 @@ fn tree(out: &mut impl Write, data: &Path, tenants: &[Tenant]) -> anyhow::Result
 
 /// A few decoded lines of the largest object.
 fn sample(out: &mut impl Write, delivered: &Delivered) -> anyhow::Result<()> {
-    let Some(object) = delivered.objects.iter().max_by_key(|object| object.lines.len()) else {
+    let Some(object) = delivered
+        .objects
+        .iter()
+        .max_by_key(|object| object.lines.len())
+    else {
         return Ok(());
     };
     let mut text = String::new();
     MultiGzDecoder::new(std::fs::File::open(&object.file)?).read_to_string(&mut text)?;
-    writeln!(out, "\n  zcat {} | head -{LINES_SHOWN}", object.file.display())?;
+    writeln!(
+        out,
+        "\n  zcat {} | head -{LINES_SHOWN}",
+        object.file.display()
+    )?;
     for line in text.lines().take(LINES_SHOWN) {
         let start: String = line.chars().take(LINE_CHARACTERS).collect();
         let cut = if start.len() < line.len() { " …" } else { "" };

@@ -32,15 +32,26 @@ pub(crate) fn name_buckets(organizations: &BTreeSet<OrgId>) -> anyhow::Result<Ve
     let mut tenants = Vec::new();
     for organization in organizations {
         let id = organization.as_str();
-        let id = id.strip_suffix(".amazonaws.com").unwrap_or(id).to_ascii_lowercase();
-        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' };
-        let mut name: String = id.chars().map(plain).take(40).collect();
-        name = name.trim_matches('-').to_owned();
-        if name.is_empty() || taken.contains_key(&name) {
+        let id = id
+            .strip_suffix(".amazonaws.com")
+            .unwrap_or(id)
+            .to_ascii_lowercase();
+        let plain = |c: char| {
+            if c.is_ascii_alphanumeric() || c == '-' {
+                c
+            } else {
+                '-'
+            }
+        };
+        let name: String = id.chars().map(plain).take(40).collect();
+        let name = name.trim_matches('-');
+        let name = if name.is_empty() || taken.contains_key(name) {
             let hash = hex(&Sha256::digest(organization.as_str()));
             let hash: String = hash.chars().take(8).collect();
-            name = [name, hash].join("-").trim_start_matches('-').to_owned();
-        }
+            [name, &hash].join("-").trim_start_matches('-').to_owned()
+        } else {
+            name.to_owned()
+        };
         taken.insert(name.clone(), organization.clone());
         tenants.push(Tenant {
             organization: organization.clone(),
@@ -61,8 +72,14 @@ pub(crate) async fn set_up(stack: &Stack, tenant: &Tenant, number: usize) -> any
     let trust = trust::for_audit_destination(&stack.principal, std::slice::from_ref(&external_id))?;
     let permissions = permissions::least(Partition::default(), &tenant.bucket, &prefix, None);
     let policies = [("write-audit-events", permissions.to_string())];
-    let policies: Vec<(&str, &str)> = policies.iter().map(|(name, text)| (*name, text.as_str())).collect();
-    stack.aws.iam().create_role(&role, &trust.to_string(), &policies)?;
+    let policies: Vec<(&str, &str)> = policies
+        .iter()
+        .map(|(name, text)| (*name, text.as_str()))
+        .collect();
+    stack
+        .aws
+        .iam()
+        .create_role(&role, &trust.to_string(), &policies)?;
     let destination = Destination {
         id: DestinationId::parse(tenant.bucket.as_str())?,
         organization: tenant.organization.clone(),
@@ -92,7 +109,8 @@ mod tests {
 
     #[test]
     fn buckets_are_named_after_their_tenants_and_never_shared() {
-        let ids = ["ec2.amazonaws.com", "ec2", "A.b", "a-b", "...", "@"].map(|id| OrgId::parse(id).unwrap());
+        let ids = ["ec2.amazonaws.com", "ec2", "A.b", "a-b", "...", "@"]
+            .map(|id| OrgId::parse(id).unwrap());
         let tenants = name_buckets(&ids.into()).unwrap();
         let buckets: BTreeSet<&str> = tenants.iter().map(|t| t.bucket.as_str()).collect();
         assert_eq!(buckets.len(), 6, "{buckets:?}");

@@ -67,7 +67,11 @@ pub(crate) struct Found {
 }
 
 /// Reads all objects of all tenants.
-pub(crate) fn read_back(data: &Path, tenants: &[Tenant], expected: &Expected) -> anyhow::Result<Delivered> {
+pub(crate) fn read_back(
+    data: &Path,
+    tenants: &[Tenant],
+    expected: &Expected,
+) -> anyhow::Result<Delivered> {
     let mut delivered = Delivered::default();
     let prefix = KeyPrefix::parse(PREFIX)?;
     for tenant in tenants {
@@ -86,12 +90,16 @@ pub(crate) fn read_back(data: &Path, tenants: &[Tenant], expected: &Expected) ->
                 let hour = own.and_then(|own| own.get(&digest));
                 let wrong = match hour {
                     None => Some("was never sent by this tenant"),
-                    Some(hour) if *hour != name.hour.to_string() => Some("lies in another hour's folder"),
+                    Some(hour) if *hour != name.hour.to_string() => {
+                        Some("lies in another hour's folder")
+                    }
                     Some(_) if !seen.insert(digest) => Some("was delivered before"),
                     Some(_) => None,
                 };
                 if let Some(wrong) = wrong {
-                    delivered.wrong.push(format!("a line of s3://{}/{key} {wrong}", tenant.bucket));
+                    delivered
+                        .wrong
+                        .push(format!("a line of s3://{}/{key} {wrong}", tenant.bucket));
                 }
                 lines.push(digest);
             }
@@ -112,7 +120,10 @@ pub(crate) fn read_back(data: &Path, tenants: &[Tenant], expected: &Expected) ->
 /// Fails, with what is wrong, if the tenants do not have just what was sent.
 pub(crate) fn compare(expected: &Expected, fed: &Fed, delivered: &Delivered) -> anyhow::Result<()> {
     if let Some(first) = delivered.wrong.first() {
-        bail!("{} lines are wrong; the first: {first}", delivered.wrong.len());
+        bail!(
+            "{} lines are wrong; the first: {first}",
+            delivered.wrong.len()
+        );
     }
     let distinct: usize = expected.by_organization.values().map(HashMap::len).sum();
     if delivered.events != distinct as u64 {

@@ -374,7 +374,12 @@ where
 }
 
 fn note_left_gap(work: &Work<'_>, gap: Gap, cursor: &mut LeftCursor, report: &mut Report) {
-    let Gap { first, last, reason, .. } = &gap;
+    let Gap {
+        first,
+        last,
+        reason,
+        ..
+    } = &gap;
     let id = work.id;
     tracing::error!(destination = %id, %first, ?last, ?reason, "the log has a gap in front of destination {id}: {reason:?}");
     report.gaps += 1;

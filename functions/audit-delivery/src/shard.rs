@@ -71,7 +71,7 @@ where
                 Saved::Stale => {
                     report.overtaken = true;
                     return Ok(());
-                },
+                }
             },
         };
         if cursor.body.shards != self.settings.shards {
@@ -86,7 +86,7 @@ where
                 Moved::Overtaken => {
                     report.overtaken = true;
                     return Ok(());
-                },
+                }
             }
         }
         let due = self.is_due(cursor.body.flushed_ms);
@@ -102,7 +102,7 @@ where
                 Moved::Overtaken => {
                     report.overtaken = true;
                     return Ok(());
-                },
+                }
             }
         }
         self.run_left(shard, deadline, cursor, &set, lookback, report)

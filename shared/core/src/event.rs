@@ -15,10 +15,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use self::envelope::Content;
 pub use self::shape::{Shape, ShapeError, Shapes};
 use crate::id::OrgId;
 use crate::partition::Hour;
 
+mod envelope;
 mod pluck;
 mod shape;
 
@@ -149,10 +151,23 @@ pub struct Rejected {
 ///
 /// An unusable event of a bundle leaves the others as they are.
 pub fn read<'a>(body: &'a str, shapes: &Shapes) -> Reading<'a> {
-    let whole = |reason| {
-        let body = body.to_owned();
-        Reading::Events(vec![Err(Rejected { reason, body })])
+    let Some(opened) = envelope::open(body, shapes) else {
+        return read_stepwise(body, shapes);
     };
+    let shape = opened.shape;
+    match opened.content {
+        Content::One(text, found) => {
+            let event = shape.build(text, found, Some(&opened.detail_type));
+            Reading::Events(vec![event.map_err(|reason| whole(body, reason))])
+        }
+        Content::Many(events) => read_bundle(&opened.source, events, shape),
+    }
+}
+
+/// Reads any message: the envelope first, then what is in it. [`envelope`] is quicker, where it
+/// will do.
+fn read_stepwise<'a>(body: &'a str, shapes: &Shapes) -> Reading<'a> {
+    let whole = |reason| Reading::Events(vec![Err(whole(body, reason))]);
     let envelope: Envelope<'a> = match serde_json::from_str(body) {
         Ok(envelope) => envelope,
         Err(error) if error.is_data() => return whole(Unusable::NotAnEnvelope(error.to_string())),
@@ -168,26 +183,45 @@ pub fn read<'a>(body: &'a str, shapes: &Shapes) -> Reading<'a> {
             Err(reason) => whole(reason),
         };
     }
-    let bundle: Bundle<'a> = match serde_json::from_str(envelope.detail.get()) {
-        Ok(bundle) => bundle,
-        Err(error) => {
-            return whole(Unusable::Invalid {
-                field: "bundle",
-                pointer: "/detail/events".to_owned(),
-                reason: error.to_string(),
-            });
-        }
-    };
-    let alone = |event: &RawValue, reason| Rejected {
-        reason,
-        body: bundle_of_one(&envelope.source, event),
-    };
+    match serde_json::from_str::<Bundle<'a>>(envelope.detail.get()) {
+        Ok(bundle) => read_bundle(&envelope.source, bundle.events, shape),
+        Err(error) => whole(Unusable::Invalid {
+            field: "bundle",
+            pointer: "/detail/events".to_owned(),
+            reason: error.to_string(),
+        }),
+    }
+}
+
+fn read_bundle<'a>(source: &str, events: Vec<&'a RawValue>, shape: &Shape) -> Reading<'a> {
     let read_one = |event: &'a RawValue| {
-        shape
-            .read(event.get(), None)
-            .map_err(|reason| alone(event, reason))
+        shape.read(event.get(), None).map_err(|reason| Rejected {
+            reason,
+            body: bundle_of_one(source, event),
+        })
     };
-    Reading::Events(bundle.events.into_iter().map(read_one).collect())
+    Reading::Events(events.into_iter().map(read_one).collect())
+}
+
+/// A message that is rejected as it is.
+fn whole(body: &str, reason: Unusable) -> Rejected {
+    let body = body.to_owned();
+    Rejected { reason, body }
+}
+
+/// Takes a message apart into messages of one event each. What is no bundle stays as it is.
+pub fn split(body: &str) -> Vec<String> {
+    let whole = || vec![body.to_owned()];
+    let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(body) else {
+        return whole();
+    };
+    match serde_json::from_str::<Bundle<'_>>(envelope.detail.get()) {
+        Ok(bundle) if envelope.detail_type == BUNDLE => {
+            let alone = |event| bundle_of_one(&envelope.source, event);
+            bundle.events.into_iter().map(alone).collect()
+        }
+        _ => whole(),
+    }
 }
 
 /// A message that carries one event of a bundle, so that it can be sent again alone.
@@ -214,7 +248,7 @@ fn bundle_of_one(source: &str, event: &RawValue) -> String {
 
 /// The event as one line: raw line breaks, which JSON allows between tokens only, become spaces.
 fn line_of(raw: &str) -> Cow<'_, str> {
-    if raw.bytes().any(|b| b == b'\n' || b == b'\r') {
+    if memchr::memchr2(b'\n', b'\r', raw.as_bytes()).is_some() {
         Cow::Owned(raw.replace(['\n', '\r'], " "))
     } else {
         Cow::Borrowed(raw)
@@ -365,7 +399,10 @@ mod tests {
             organizations,
             [Some("a".to_owned()), None, Some("b".to_owned())]
         );
+        assert_eq!(split(body).len(), 3);
         let alone = events.into_iter().nth(1).unwrap().unwrap_err();
+        assert_eq!(split(body)[1], alone.body);
+        assert_eq!(split(&alone.body), std::slice::from_ref(&alone.body));
         let again = only(&alone.body).unwrap_err();
         assert_eq!((&again.reason, &again.body), (&alone.reason, &alone.body));
     }

@@ -300,8 +300,13 @@ impl<S: ObjectStore> Log<S> {
             let next = last.map_or(floor, Sequence::next);
             let now = clock.now();
             let head = match &read {
-                Some(read) if last.is_some() || !idle(&read.body, now) => {
-                    return Ok((read.body.clone(), next));
+                Some(read) if !idle(&read.body, now) => return Ok((read.body.clone(), next)),
+                // Whoever appended above a head that idled may have begun an epoch with it.
+                Some(read) if last.is_some() => {
+                    if self.head().await?.map(|now| now.etag).as_ref() == Some(&read.etag) {
+                        return Ok((read.body.clone(), next));
+                    }
+                    continue;
                 }
                 _ => Head {
                     epoch: entropy.nonce(),

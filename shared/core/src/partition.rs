@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::id::{DestinationId, InvalidId, KeyPrefix, ObjectKey, Sequence};
+use crate::id::{DestinationId, InvalidId, KeyPrefix, ObjectKey, OrgId, Sequence};
 
 const SECONDS_PER_HOUR: i64 = 3600;
 
@@ -97,14 +97,17 @@ impl From<Hour> for String {
 /// A short hash of a destination and the log's epoch: two destinations on one prefix, or a log
 /// that was made anew, can never share a key.
 ///
-/// 12 hexadecimal digits: 48 bits of the SHA-256 of `<destination>` NUL `<epoch>`.
+/// 12 hexadecimal digits: 48 bits of the SHA-256 of `<organization>` NUL `<destination>` NUL
+/// `<epoch>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(String);
 
 impl Tag {
     /// The tag of a destination's objects in an epoch of the log.
-    pub fn of(destination: &DestinationId, epoch: &str) -> Self {
+    pub fn of(organization: &OrgId, destination: &DestinationId, epoch: &str) -> Self {
         let mut hasher = Sha256::new();
+        hasher.update(organization.as_str());
+        hasher.update([0]);
         hasher.update(destination.as_str());
         hasher.update([0]);
         hasher.update(epoch);
@@ -229,12 +232,13 @@ mod tests {
 
     #[test]
     fn a_key_reads_as_the_docs_say() {
+        let acme = OrgId::parse("acme").unwrap();
         let destination = DestinationId::parse("tenant-ec2").unwrap();
         let name = DeliveredName {
             hour: at("2023-07-10T11:42:24Z"),
             first: Sequence(1),
             last: Sequence(12),
-            tag: Tag::of(&destination, "e"),
+            tag: Tag::of(&acme, &destination, "e"),
         };
         let key = name
             .key(&KeyPrefix::parse("audit-events/").unwrap())
@@ -246,7 +250,9 @@ mod tests {
                 name.tag.0
             )
         );
-        assert_ne!(name.tag, Tag::of(&destination, "another epoch"));
+        assert_ne!(name.tag, Tag::of(&acme, &destination, "another epoch"));
+        let other = OrgId::parse("other").unwrap();
+        assert_ne!(name.tag, Tag::of(&other, &destination, "e"));
     }
 
     proptest! {

@@ -134,7 +134,7 @@ pub struct Stamp {
 /// Collects events, by organization and hour.
 #[derive(Debug, Default)]
 pub struct Builder {
-    groups: BTreeMap<(OrgId, Hour), Group>,
+    groups: BTreeMap<OrgId, BTreeMap<Hour, Group>>,
     events: u64,
 }
 
@@ -152,8 +152,14 @@ impl Builder {
     /// Adds an event after those that it has.
     pub fn add(&mut self, event: &Event<'_>) {
         let id = EventDigest::id_of(&event.organization, &event.id);
-        let key = (event.organization.clone(), event.hour);
-        let group = self.groups.entry(key).or_default();
+        // Most events have a group already, and an entry would take a copy of the id each time.
+        let hours = if let Some(hours) = self.groups.get_mut(&event.organization) {
+            hours
+        } else {
+            let organization = event.organization.clone();
+            self.groups.entry(organization).or_default()
+        };
+        let group = hours.entry(event.hour).or_default();
         let time = event.time.as_millisecond();
         if group.digests.is_empty() {
             (group.first_ms, group.last_ms) = (time, time);
@@ -180,7 +186,11 @@ impl Builder {
     pub fn finish(self, level: Level) -> Result<Draft, SegmentError> {
         let mut compressor = Compressor::new(level);
         let mut draft = Draft::default();
-        for ((organization, hour), group) in self.groups {
+        let groups = self.groups.into_iter().flat_map(|(organization, hours)| {
+            let of = move |(hour, group)| (organization.clone(), hour, group);
+            hours.into_iter().map(of)
+        });
+        for (organization, hour, group) in groups {
             let before = draft.members.len();
             let name = gzip::member_name(&organization, hour);
             let raw_bytes =

@@ -8,11 +8,13 @@
 pub mod clock;
 pub mod conformance;
 pub mod entropy;
+pub mod scripted;
 pub mod sinks;
 pub mod store;
 
 pub use clock::VirtualClock;
 pub use entropy::SeededEntropy;
+pub use scripted::Script;
 pub use sinks::{MemorySink, MemorySinks};
 pub use store::MemoryStore;
 

@@ -23,13 +23,11 @@ fn main() -> ExitCode {
     }
     let mut sum = Summary::default();
     for seed in first..first.saturating_add(schedules) {
-        match std::panic::catch_unwind(|| run(seed)) {
-            Ok(one) => sum = sum.plus(one),
-            Err(_) => {
-                eprintln!("the schedule of seed {seed} failed; again: --schedules 1 --seed {seed}");
-                return ExitCode::FAILURE;
-            }
-        }
+        let Ok(one) = std::panic::catch_unwind(|| run(seed)) else {
+            eprintln!("the schedule of seed {seed} failed; again: --schedules 1 --seed {seed}");
+            return ExitCode::FAILURE;
+        };
+        sum = sum.plus(one);
         if (seed + 1) % 1000 == 0 {
             eprintln!("{} schedules", seed + 1 - first);
         }

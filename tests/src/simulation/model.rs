@@ -12,7 +12,7 @@ use sealift_core::partition::{DeliveredName, Hour, Tag};
 use sealift_core::segment::Segment;
 use sealift_core::selection::Selection;
 
-/// An event where it stands first in the log.
+/// An event where it stands in the log.
 #[derive(Debug, Clone)]
 pub(super) struct Logged {
     pub(super) organization: OrgId,
@@ -23,9 +23,9 @@ pub(super) struct Logged {
     pub(super) line: String,
 }
 
-/// All events that the log has ever held, each where it stands first, in log order.
+/// All events that the log has ever held, wherever they stand in it, in log order.
 pub(super) fn history(segments: &[Bytes]) -> Vec<Logged> {
-    let mut numbers = BTreeSet::new();
+    let (mut numbers, mut nonces) = (BTreeSet::new(), BTreeSet::new());
     let mut segments: Vec<Segment> = segments
         .iter()
         .map(|bytes| Segment::read(bytes).unwrap())
@@ -37,22 +37,22 @@ pub(super) fn history(segments: &[Bytes]) -> Vec<Logged> {
             "number {} was used twice",
             header.sequence
         );
+        let fresh = nonces.insert(header.nonce.clone());
+        assert!(fresh, "one append wrote {} as well", header.sequence);
     }
-    // Stable: numbers go on from epoch to epoch, and are dense within what is kept.
+    // Stable: numbers go on from epoch to epoch.
     segments.sort_by_key(Segment::sequence);
-    let mut seen = BTreeSet::new();
+    let used: BTreeSet<u64> = segments.iter().map(|s| s.sequence().0).collect();
+    let last = used.last().copied().unwrap_or(0);
+    assert!(used.into_iter().eq(1..=last), "a number was left out");
     let mut events = Vec::new();
     for segment in &segments {
         for member in segment.members() {
             let lines = String::from_utf8(member.decompress().unwrap()).unwrap();
             assert_eq!(lines.lines().count(), member.entry.events as usize);
             for (line, digest) in lines.lines().zip(member.digests.iter()) {
-                let organization = member.entry.organization.clone();
-                if !seen.insert((organization.clone(), line.to_owned())) {
-                    continue;
-                }
                 events.push(Logged {
-                    organization,
+                    organization: member.entry.organization.clone(),
                     hour: member.entry.hour,
                     sequence: segment.sequence(),
                     appended_ms: segment.index.header.appended_ms,
@@ -65,6 +65,15 @@ pub(super) fn history(segments: &[Bytes]) -> Vec<Logged> {
     events
 }
 
+/// The lines of a segment.
+pub(super) fn lines(segment: &Segment) -> Vec<String> {
+    let members = segment.members();
+    let texts = members.map(|member| String::from_utf8(member.decompress().unwrap()).unwrap());
+    texts
+        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
+}
+
 /// What a destination must and may have received.
 pub(super) struct Expected<'a> {
     pub(super) destination: &'a Destination,
@@ -72,6 +81,8 @@ pub(super) struct Expected<'a> {
     pub(super) tags: BTreeSet<Tag>,
     /// Selections that it had at one time or another.
     pub(super) selections: &'a [Selection],
+    /// Segments that expired at one time or another.
+    pub(super) expired: &'a BTreeSet<Sequence>,
 }
 
 impl Expected<'_> {
@@ -90,13 +101,12 @@ impl Expected<'_> {
             start_ms,
             ..
         } = self.destination;
-        let own = log
-            .iter()
-            .enumerate()
-            .filter(|(_, event)| event.organization == *organization);
-        let own: BTreeMap<&str, (usize, &Logged)> = own
-            .map(|(place, event)| (event.line.as_str(), (place, event)))
-            .collect();
+        let mut own: BTreeMap<&str, Vec<(usize, &Logged)>> = BTreeMap::new();
+        for (place, event) in log.iter().enumerate() {
+            if event.organization == *organization {
+                own.entry(&event.line).or_default().push((place, event));
+            }
+        }
         let mut found = BTreeSet::new();
         let mut last_place: BTreeMap<Hour, (Sequence, usize)> = BTreeMap::new();
         let mut count = 0;
@@ -119,11 +129,15 @@ impl Expected<'_> {
                 "{id}: {key} does not end with a line break"
             );
             for line in lines.lines() {
-                let (place, event) = own.get(line).unwrap_or_else(|| {
+                let places = own.get(line).unwrap_or_else(|| {
                     panic!("{id}: {key} holds a line that is not its own: {line}")
                 });
-                let in_range = name.first <= event.sequence && event.sequence <= name.last;
-                assert!(in_range, "{id}: {line} lies outside the range of {key}");
+                // Not always where it stands first: that may have expired unread.
+                let in_range =
+                    |event: &Logged| name.first <= event.sequence && event.sequence <= name.last;
+                let place = places.iter().find(|(_, event)| in_range(event));
+                let (place, event) =
+                    place.unwrap_or_else(|| panic!("{id}: {line} lies outside the range of {key}"));
                 assert_eq!(event.hour, name.hour, "{id}: {line} lies in another hour");
                 assert!(
                     event.appended_ms >= *start_ms,
@@ -131,8 +145,12 @@ impl Expected<'_> {
                 );
                 let wanted = self.selections.iter().any(|s| s.wants(&event.event_type));
                 assert!(wanted, "{id}: {line} was never wanted");
+                // What the look-back cannot read any more it does not know.
+                let forgotten = places
+                    .iter()
+                    .any(|(_, e)| self.expired.contains(&e.sequence));
                 assert!(
-                    found.insert(line.to_owned()),
+                    found.insert(line.to_owned()) || forgotten,
                     "{id}: {line} was delivered twice"
                 );
                 let before = last_place.insert(name.hour, (name.first, *place));
@@ -143,10 +161,12 @@ impl Expected<'_> {
         (found, count)
     }
 
-    /// The lines that it must have.
+    /// The lines that it must have, each where it stands first.
     pub(super) fn must_have<'l>(&self, log: &'l [Logged]) -> impl Iterator<Item = &'l Logged> {
+        let mut seen = BTreeSet::new();
         log.iter().filter(move |event| {
             event.organization == self.destination.organization
+                && seen.insert(event.line.as_str())
                 && event.appended_ms >= self.destination.start_ms
                 && self.selections.iter().all(|s| s.wants(&event.event_type))
         })

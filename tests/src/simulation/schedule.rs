@@ -24,6 +24,7 @@ use sealift_core::gzip::Level;
 use sealift_core::id::{BucketName, DestinationId, KeyPrefix, ObjectKey, OrgId, Sequence};
 use sealift_core::log::{Head, sequence_of};
 use sealift_core::partition::Tag;
+use sealift_core::segment::Segment;
 use sealift_core::selection::Selection;
 use sealift_testkit::sinks::Health;
 use sealift_testkit::{MemorySinks, MemoryStore, SeededEntropy, VirtualClock};
@@ -109,6 +110,11 @@ struct World {
     sent: BTreeSet<(OrgId, String)>,
     unusable: BTreeSet<String>,
     next_event: usize,
+    /// Segments that expired, and when, in milliseconds since 1970.
+    expired: Vec<(Sequence, i64)>,
+    /// Events that the log lost unread together with all that lay behind them: of those nobody
+    /// can know, so no gap is noted.
+    lost: BTreeSet<String>,
     tasks: Vec<Task>,
     warm: Vec<Arc<LocalDelivery>>,
     summary: Summary,
@@ -159,6 +165,8 @@ impl World {
             sent: BTreeSet::new(),
             unusable: BTreeSet::new(),
             next_event: 0,
+            expired: Vec::new(),
+            lost: BTreeSet::new(),
             tasks: Vec::new(),
             warm: Vec::new(),
             summary: Summary::default(),
@@ -512,6 +520,7 @@ impl World {
                 16 => self.change_health(),
                 17 => self.change_something(),
                 18 if !self.tasks.is_empty() => self.crash(self.dice.below(self.tasks.len())),
+                19 => self.expire(10),
                 _ if !self.tasks.is_empty() => {
                     self.poll(self.dice.below(self.tasks.len()));
                 }
@@ -558,7 +567,7 @@ impl World {
             };
             in_vain = if self.poll(last) { 0 } else { in_vain + 1 };
             if in_vain > 100 {
-                self.clock.advance_to_next();
+                self.clock.advance(Duration::from_secs(1));
                 in_vain = 0;
             }
         }
@@ -570,8 +579,7 @@ impl World {
             .queue
             .iter()
             .all(|(_, message)| *message == Message::Deleted);
-        let end = self.log.calm.keys().iter().filter_map(sequence_of).max();
-        let end = end.map_or(Sequence::FIRST, Sequence::next);
+        let end = self.log_end().map_or(Sequence::FIRST, Sequence::next);
         let cursors = self.cursors();
         let idle = |cursor: &ShardCursor| {
             cursor.plan.is_none()
@@ -585,8 +593,14 @@ impl World {
             .keys()
             .filter(|id| Some(*id) != paused)
             .count();
-        let begun = self.read::<Head>("head.json", &self.log.calm).is_some();
+        let begun = Self::read::<Head>("head.json", &self.log.calm).is_some();
         drained && (!begun || (cursors.iter().all(idle) && known >= started))
+    }
+
+    /// The last segment that is there.
+    fn log_end(&self) -> Option<Sequence> {
+        let keys = self.log.calm.keys();
+        keys.iter().filter_map(sequence_of).max()
     }
 
     fn cursors(&self) -> Vec<ShardCursor> {
@@ -604,7 +618,7 @@ impl World {
             .collect()
     }
 
-    fn read<T: Document>(&self, key: &str, store: &MemoryStore) -> Option<T> {
+    fn read<T: Document>(key: &str, store: &MemoryStore) -> Option<T> {
         let place = Place::<T>::new(ObjectKey::parse(key).unwrap());
         place
             .load(store)
@@ -614,21 +628,61 @@ impl World {
             .map(|stored| stored.body)
     }
 
-    /// Nobody does anything until the log has forgotten everything.
+    /// Nobody does anything until the log has forgotten all that it held, or nearly all.
     fn idle(&mut self, paused: Option<&DestinationId>) {
+        if self.dice.chance(30) {
+            self.append_unread();
+        }
         self.clock
             .advance(Duration::from_hours(24 * (38 + self.dice.below(10) as u64)));
-        let limit = self
-            .clock
-            .now()
-            .checked_sub(Duration::from_hours(24 * 37))
-            .unwrap();
-        self.log.calm.expire("log/", limit);
+        self.expire(*self.dice.pick(&[100, 100, 80, 40]));
         self.warm.clear();
         if let Some(id) = paused
             && self.dice.chance(50)
         {
             self.change(id, |c| c.now.status = Status::Streaming);
+        }
+    }
+
+    /// Delivery is out of order for a while, and the log is not.
+    fn append_unread(&mut self) {
+        for _ in 0..=self.dice.below(4) {
+            self.send();
+            self.start_writer();
+            self.run_to_end();
+        }
+        while self.queue.iter().any(|(_, m)| *m == Message::Visible) {
+            self.start_writer();
+            self.run_to_end();
+        }
+    }
+
+    /// Takes so many in a hundred of the segments whose time is over: a lifecycle comes to them
+    /// when it does, in no order, but to the last one last.
+    fn expire(&mut self, percent: usize) {
+        let limit = self
+            .clock
+            .now()
+            .checked_sub(Duration::from_hours(24 * 37))
+            .unwrap();
+        let (last, mut expired) = (self.log_end(), Vec::new());
+        for key in self.log.calm.keys() {
+            let object = self.log.calm.get_now(&key).unwrap();
+            let old = object.meta.last_modified < limit;
+            let last = percent < 100 && sequence_of(&key) == last;
+            if old && !last && key.as_str().starts_with("log/") && self.dice.chance(percent) {
+                self.log.calm.remove_now(&key);
+                expired.push(Segment::read(&object.bytes).unwrap());
+            }
+        }
+        let now_ms = self.now_ms();
+        let numbers = expired.iter().map(|segment| (segment.sequence(), now_ms));
+        self.expired.extend(numbers);
+        let floor = Self::read::<Head>("head.json", &self.log.calm);
+        let floor = floor.map_or(Sequence::FIRST, |head| head.floor);
+        if self.log_end().is_none_or(|last| last < floor) {
+            let unread = expired.iter().filter(|segment| segment.sequence() >= floor);
+            self.lost.extend(unread.flat_map(super::model::lines));
         }
     }
 
@@ -643,6 +697,7 @@ impl World {
             .collect();
         assert_eq!(logged, self.sent, "the log does not hold what was sent");
         let epochs = super::model::epochs(&segments);
+        let expired = self.expired.iter().map(|(sequence, _)| *sequence).collect();
         let mut claimed: BTreeMap<BucketName, usize> = BTreeMap::new();
         let mut objects = BTreeMap::new();
         for (id, configured) in &self.destinations {
@@ -653,8 +708,12 @@ impl World {
             let gaps = self.gaps(id);
             let expected = Expected {
                 destination: &configured.now,
-                tags: epochs.iter().map(|epoch| Tag::of(id, epoch)).collect(),
+                tags: epochs
+                    .iter()
+                    .map(|epoch| Tag::of(&configured.now.organization, id, epoch))
+                    .collect(),
                 selections: &configured.selections,
+                expired: &expired,
             };
             let mut found = BTreeSet::new();
             let prefixes: BTreeSet<&KeyPrefix> = configured.prefixes.iter().collect();
@@ -664,7 +723,7 @@ impl World {
                 *claimed.entry(bucket.clone()).or_default() += count;
             }
             for event in expected.must_have(&log) {
-                let excused = in_gap(&gaps, event);
+                let excused = self.in_gap(&gaps, event) || self.lost.contains(&event.line);
                 assert!(
                     excused || found.contains(&event.line),
                     "{id}: {} never arrived",
@@ -704,6 +763,19 @@ impl World {
             .unwrap_or_default()
     }
 
+    /// Whether the event lies in a part of the log that was gone, and known to be gone, before it
+    /// could be delivered.
+    fn in_gap(&self, gaps: &[Gap], event: &Logged) -> bool {
+        gaps.iter().any(|gap| {
+            let inside = |sequence: Sequence| {
+                gap.first <= sequence && gap.last.is_some_and(|last| sequence <= last)
+            };
+            let mut expired = self.expired.iter();
+            inside(event.sequence)
+                && expired.any(|(sequence, at)| inside(*sequence) && *at <= gap.noticed_ms)
+        })
+    }
+
     fn check_parked(&self) {
         let mut parked = BTreeSet::new();
         for key in self
@@ -730,11 +802,4 @@ impl World {
 
 fn organization(number: usize) -> OrgId {
     OrgId::parse(format!("org-{number}")).unwrap()
-}
-
-/// Whether the event lies in a part of the log that was gone before it could be delivered.
-fn in_gap(gaps: &[Gap], event: &Logged) -> bool {
-    gaps.iter().any(|gap| {
-        gap.first <= event.sequence && gap.last.is_some_and(|last| event.sequence <= last)
-    })
 }

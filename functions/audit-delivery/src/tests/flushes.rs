@@ -338,7 +338,7 @@ fn two_destinations_on_one_prefix_share_no_key() {
     world.add("acme", "acme");
     let bucket = sealift_core::id::BucketName::parse("acme").unwrap();
     world.add_with("twin", "acme", |destination| {
-        destination.location.bucket = bucket
+        destination.location.bucket = bucket;
     });
     world.append(["acme 1"]);
     world.run();

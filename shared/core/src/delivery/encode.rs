@@ -144,7 +144,7 @@ pub fn encode(
     plan: &DestinationPlan,
     encoding: &Encoding,
 ) -> Result<(Vec<Encoded>, DestinationPlan), EncodeError> {
-    let tag = Tag::of(destination, &range.epoch);
+    let tag = Tag::of(&plan.organization, destination, &range.epoch);
     let mut objects = Vec::new();
     let mut counts = Counts::default();
     for (hour, members) in catalog.hours(&plan.organization) {
@@ -304,3 +304,6 @@ fn lines_of(part: &Part<'_>) -> Result<Vec<u8>, SegmentError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

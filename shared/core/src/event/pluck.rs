@@ -59,22 +59,37 @@ pub(super) enum Found<'a> {
 
 /// Looks up `pointers` in the text of a JSON value. The result has their order.
 ///
-/// Fails if the text is no JSON, or is JSON that is no object.
+/// Fails if the text is no JSON.
 pub(super) fn pluck<'a, const N: usize>(
     text: &'a str,
     pointers: [Option<&Pointer>; N],
 ) -> Result<[Found<'a>; N], serde_json::Error> {
-    let mut found = std::array::from_fn(|_| Found::Nothing);
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let walk = Walk {
-        pointers: &pointers,
-        open: [true; N],
-        depth: 0,
-        found: &mut found,
-    };
-    walk.deserialize(&mut deserializer)?;
+    let found = Lookup(pointers).deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(found)
+}
+
+/// Looks up pointers in the value that comes next. The result has their order.
+pub(super) struct Lookup<'p, const N: usize>(pub(super) [Option<&'p Pointer>; N]);
+
+impl<'a, const N: usize> DeserializeSeed<'a> for Lookup<'_, N> {
+    type Value = [Found<'a>; N];
+
+    fn deserialize<D: serde::Deserializer<'a>>(
+        self,
+        deserializer: D,
+    ) -> Result<Self::Value, D::Error> {
+        let mut found = std::array::from_fn(|_| Found::Nothing);
+        let walk = Walk {
+            pointers: &self.0,
+            open: [true; N],
+            depth: 0,
+            found: &mut found,
+        };
+        walk.deserialize(deserializer)?;
+        Ok(found)
+    }
 }
 
 /// One value on the way: which pointers have led here, and how deep it lies.
@@ -198,8 +213,8 @@ impl<'a, const N: usize> Visitor<'a> for Walk<'_, '_, 'a, N> {
     }
 }
 
-/// A key, borrowed where it holds no escape.
-struct Key<'a>(Cow<'a, str>);
+/// A key or another string, borrowed where it holds no escape.
+pub(super) struct Key<'a>(pub(super) Cow<'a, str>);
 
 impl<'a> serde::Deserialize<'a> for Key<'a> {
     fn deserialize<D: serde::Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
@@ -207,7 +222,7 @@ impl<'a> serde::Deserialize<'a> for Key<'a> {
         impl<'a> Visitor<'a> for KeyVisitor {
             type Value = Key<'a>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
+                f.write_str("a string")
             }
             fn visit_borrowed_str<E: Error>(self, text: &'a str) -> Result<Key<'a>, E> {
                 Ok(Key(Cow::Borrowed(text)))

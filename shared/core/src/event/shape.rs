@@ -100,23 +100,38 @@ impl Shape {
             Some(b'"') => return Err(Unusable::NotAnObject("a string")),
             _ => return Err(Unusable::NotAnObject("a number or boolean")),
         }
+        match pluck(raw, self.pointers()) {
+            Ok(found) => self.build(raw, found, detail_type),
+            // The envelope was valid JSON, so what remains is text that is not Unicode
+            // (a lone surrogate) where one of the four stands, or nesting beyond reading.
+            Err(error) => Err(self.unreadable(raw, &error)),
+        }
+    }
+
+    /// Where the id, organization, time and type stand; the type may have two places.
+    pub(super) fn pointers(&self) -> [Option<&Pointer>; 5] {
         let (first, second) = match &self.event_type {
             TypeRule::At(pointer) => (pointer, None),
             TypeRule::ServiceAndName(service, name) => (service, Some(name)),
         };
-        let pointers = [
+        [
             Some(&self.id),
             Some(&self.organization),
             Some(&self.time),
             Some(first),
             second,
-        ];
-        let [id, organization, time, kind, name] = match pluck(raw, pointers) {
-            Ok(found) => found,
-            // The envelope was valid JSON, so what remains is text that is not Unicode
-            // (a lone surrogate) where one of the four stands, or nesting beyond reading.
-            Err(error) => return Err(self.unreadable(raw, &error)),
-        };
+        ]
+    }
+
+    /// Makes the event of what was found at [`pointers`](Self::pointers) in `raw`, which is an
+    /// object's text.
+    pub(super) fn build<'a>(
+        &self,
+        raw: &'a str,
+        found: [Found<'a>; 5],
+        detail_type: Option<&str>,
+    ) -> Result<Event<'a>, Unusable> {
+        let [id, organization, time, kind, name] = found;
         let id = text("id", &self.id, id, MAX_ID_BYTES)?;
         let organization = text("organization", &self.organization, organization, usize::MAX)?;
         let organization = OrgId::parse(organization)
@@ -129,7 +144,7 @@ impl Shape {
                 let service = text("type", at, kind, MAX_TYPE_BYTES)?;
                 let name = text("type", name_at, name, MAX_TYPE_BYTES)?;
                 let service = service.strip_suffix(".amazonaws.com").unwrap_or(&service);
-                Cow::Owned(format!("{service}.{name}"))
+                Cow::Owned([service, ".", &name].concat())
             }
         };
         Ok(Event {
