@@ -2,9 +2,9 @@
 //! that may go wrong going wrong.
 //!
 //! One seed is one schedule, and gives the same run every time. There is no runtime, no thread
-//! and no real time in it: [`schedule`] polls the very code that the functions run, and
-//! decides at each step who goes on, who crashes and what time it is. [`faults`] stands
-//! between that code and a bucket in memory. [`model`] knows what must come out, from
+//! and no real time in it: `schedule` polls the very code that the functions run, and
+//! decides at each step who goes on, who crashes and what time it is. `faults` stands
+//! between that code and a bucket in memory. `model` knows what must come out, from
 //! nothing but what was sent and what the log has ever held.
 
 #![allow(

@@ -317,7 +317,9 @@ fn a_log_that_stood_empty_for_long_begins_a_new_epoch_from_its_floor_on() {
         assert_eq!(head.start, Sequence(if new { 2 } else { 1 }));
         new
     };
-    assert!(!idle(IDLE_BEFORE_NEW_EPOCH - Duration::from_millis(1)));
+    assert!(!idle(
+        IDLE_BEFORE_NEW_EPOCH.saturating_sub(Duration::from_millis(1))
+    ));
     assert!(idle(IDLE_BEFORE_NEW_EPOCH));
 }
 
@@ -476,7 +478,7 @@ fn a_segment_that_is_cut_or_lies_at_anothers_number_is_an_error_that_names_it() 
     put(4, stamped(4).slice(..100));
     for (number, by_index) in [(2, true), (3, false), (4, true)] {
         let error = world.run(world.log.read(Sequence(number))).unwrap_err();
-        let named = format!("segment {:020}: ", number);
+        let named = format!("segment {number:020}: ");
         assert!(error.to_string().starts_with(&named), "{error}");
         let index = world.run(world.log.read_index(Sequence(number)));
         assert_eq!(index.is_err(), by_index, "{index:?}");

@@ -5,9 +5,9 @@
 //! always finished first, as recorded ([`sealift_core::delivery`] tells how). Who loses a
 //! compare-and-swap stops; the winner goes on.
 //!
-//! [`shard`] moves the cursor that most destinations ride on; [`left`] moves those of the ones
-//! left behind; [`membership`] decides who rides where; [`reading`] reads the log and marks
-//! duplicates; [`writing`] writes a plan's objects.
+//! `shard` moves the cursor that most destinations ride on; `left` moves those of the ones
+//! left behind; `membership` decides who rides where; `reading` reads the log and marks
+//! duplicates; `writing` writes a plan's objects.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

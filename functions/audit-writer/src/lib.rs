@@ -1,7 +1,7 @@
 //! `audit-writer`: appends what the queue holds to the audit log. One batch, one segment.
 //!
 //! The rule for a message that can do no good (no JSON, no id, no organization, no time): it is
-//! [parked](parked) alone, with its reason, and its batch goes on. A message comes again only if
+//! [parked] alone, with its reason, and its batch goes on. A message comes again only if
 //! it is not certain that its events are in the log or parked; a message that comes again
 //! although they are doubles them in the log, where delivery finds them by their ids.
 

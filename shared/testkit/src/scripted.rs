@@ -429,7 +429,7 @@ mod tests {
             store.head(&key).await.unwrap();
             clock.now()
         });
-        let (_, at) = script.run(&clock, both).unwrap();
+        let ((), at) = script.run(&clock, both).unwrap();
         assert_eq!((at, clock.now().as_second()), (Timestamp::UNIX_EPOCH, 1));
     }
 }

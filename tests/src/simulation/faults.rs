@@ -1,5 +1,6 @@
 //! A bucket whose every operation takes a while and may go wrong.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,11 +10,13 @@ use bytes::Bytes;
 use sealift_core::destination::{Destination, Location};
 use sealift_core::id::ObjectKey;
 use sealift_core::log::sequence_of;
+use sealift_core::partition::hex;
 use sealift_core::ports::{
     Conditional, ETag, Failure, Listed, Metadata, Object, ObjectMeta, ObjectSink, ObjectStore,
     Sinks, StoreError,
 };
 use sealift_testkit::{MemorySink, MemorySinks, MemoryStore, SeededEntropy};
+use serde_json::Value;
 
 /// Chance, with the questions that a schedule asks of it.
 #[derive(Debug, Clone)]
@@ -53,11 +56,31 @@ pub(super) struct Weather {
     pub(super) rough: AtomicBool,
     /// Every segment that was ever created, in the order of creation.
     pub(super) segments: Mutex<Vec<Bytes>>,
+    /// Key and digest of every object that a plan was ever recorded with.
+    pub(super) recorded: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl Weather {
     fn goes_wrong(&self, percent: usize) -> bool {
         self.rough.load(Ordering::Relaxed) && self.dice.chance(percent)
+    }
+
+    /// Notes what a document of the cursors says of objects.
+    fn note(&self, key: &ObjectKey, bytes: &Bytes) {
+        fn objects(value: &Value, found: &mut BTreeSet<(String, String)>) {
+            if let (Some(key), Some(sha256)) = (value["key"].as_str(), value["sha256"].as_str()) {
+                found.insert((key.to_owned(), sha256.to_owned()));
+            }
+            match value {
+                Value::Array(values) => values.iter().for_each(|v| objects(v, found)),
+                Value::Object(values) => values.values().for_each(|v| objects(v, found)),
+                _ => {}
+            }
+        }
+        if key.as_str().starts_with("delivery/") {
+            let mut recorded = self.recorded.lock().unwrap();
+            objects(&serde_json::from_slice(bytes).unwrap(), &mut recorded);
+        }
     }
 
     /// Lets others go first, then perhaps fails.
@@ -150,6 +173,9 @@ impl ObjectStore for RoughStore {
     ) -> Result<Conditional, StoreError> {
         self.before_write("PutObject").await?;
         let outcome = self.calm.create(key, bytes.clone(), metadata).await?;
+        if matches!(outcome, Conditional::Written(_)) {
+            self.weather.note(key, &bytes);
+        }
         if matches!(outcome, Conditional::Written(_)) && sequence_of(key).is_some() {
             let segments = &self.weather.segments;
             segments
@@ -168,7 +194,13 @@ impl ObjectStore for RoughStore {
         version: &ETag,
     ) -> Result<Conditional, StoreError> {
         self.before_write("PutObject").await?;
-        let outcome = self.calm.swap(key, bytes, metadata, version).await?;
+        let outcome = self
+            .calm
+            .swap(key, bytes.clone(), metadata, version)
+            .await?;
+        if matches!(outcome, Conditional::Written(_)) {
+            self.weather.note(key, &bytes);
+        }
         self.told("PutObject", outcome).await
     }
 
@@ -226,6 +258,9 @@ impl ObjectSink for RoughSink {
         sha256: &[u8; 32],
     ) -> Result<(), StoreError> {
         self.weather.before("PutObject").await?;
+        let object = (key.to_string(), hex(sha256));
+        let recorded = self.weather.recorded.lock().unwrap().contains(&object);
+        assert!(recorded, "{key} is written otherwise than any plan has it");
         self.calm.put(key, bytes, sha256).await?;
         pause().await;
         if self.weather.goes_wrong(3) {

@@ -11,6 +11,7 @@ use sealift_core::id::{KeyPrefix, ObjectKey, OrgId, Sequence};
 use sealift_core::partition::{DeliveredName, Hour, Tag};
 use sealift_core::segment::Segment;
 use sealift_core::selection::Selection;
+use sealift_testkit::sinks::Put;
 
 /// An event where it stands in the log.
 #[derive(Debug, Clone)]
@@ -120,10 +121,7 @@ impl Expected<'_> {
                 continue;
             }
             count += 1;
-            let mut lines = String::new();
-            MultiGzDecoder::new(bytes.as_ref())
-                .read_to_string(&mut lines)
-                .unwrap();
+            let lines = text(bytes);
             assert!(
                 lines.ends_with('\n'),
                 "{id}: {key} does not end with a line break"
@@ -171,6 +169,27 @@ impl Expected<'_> {
                 && self.selections.iter().all(|s| s.wants(&event.event_type))
         })
     }
+}
+
+/// Whoever writes an object again, and however it is encoded, writes the same lines.
+pub(super) fn check_overwrites(puts: &[Put]) {
+    let mut before: BTreeMap<_, (&Bytes, String)> = BTreeMap::new();
+    for put in puts {
+        let Some((bytes, lines)) = before.get(&(&put.bucket, &put.key)) else {
+            before.insert((&put.bucket, &put.key), (&put.bytes, text(&put.bytes)));
+            continue;
+        };
+        let same = **bytes == put.bytes || *lines == text(&put.bytes);
+        assert!(same, "{} was overwritten with other lines", put.key);
+    }
+}
+
+/// What any reader of gzip makes of an object.
+fn text(bytes: &Bytes) -> String {
+    let mut text = String::new();
+    let mut reader = MultiGzDecoder::new(bytes.as_ref());
+    reader.read_to_string(&mut text).unwrap();
+    text
 }
 
 /// The epochs of the log.

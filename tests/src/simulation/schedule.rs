@@ -145,6 +145,7 @@ impl World {
             dice: Dice::new(dice.fork().next_u64()),
             rough: AtomicBool::new(true),
             segments: Mutex::default(),
+            recorded: Mutex::default(),
         });
         let store = || RoughStore {
             calm: MemoryStore::new(clock.clone()).with_etags_of_content(),
@@ -741,6 +742,7 @@ impl World {
             self.summary.objects += objects.len();
         }
         self.check_parked();
+        super::model::check_overwrites(&self.sinks.calm.puts());
         self.summary.events = self.sent.len();
         self.summary.segments = segments.len();
         self.summary.epochs = epochs.len().saturating_sub(1);
