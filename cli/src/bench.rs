@@ -54,6 +54,10 @@ struct AuditArgs {
     /// A function's binary to start; its time to the first request is measured
     #[arg(long, value_name = "PATH", num_args = 1..)]
     bootstrap: Vec<PathBuf>,
+
+    /// A variable for the binaries that are started; they have none of this process's own
+    #[arg(long, value_name = "NAME=VALUE", value_parser = start::variable)]
+    env: Vec<(String, String)>,
 }
 
 /// What is measured with.
@@ -85,10 +89,15 @@ pub fn run(args: BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         payload_bytes: PAYLOAD_BYTES,
         segments: SEGMENTS,
     };
-    audit(&setup, &args.bootstrap, out)
+    audit(&setup, &args.bootstrap, &args.env, out)
 }
 
-fn audit(setup: &Setup, bootstrap: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<()> {
+fn audit(
+    setup: &Setup,
+    bootstrap: &[PathBuf],
+    variables: &[(String, String)],
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let Setup { level, rounds, .. } = *setup;
     let (records, bytes) = setup.corpus.size();
     writeln!(
@@ -129,7 +138,7 @@ fn audit(setup: &Setup, bootstrap: &[PathBuf], out: &mut dyn Write) -> anyhow::R
             "  not measured: name the functions' binaries with --bootstrap"
         )?;
     }
-    start::run(bootstrap, rounds, out)
+    start::run(bootstrap, variables, rounds, out)
 }
 
 #[cfg(test)]
@@ -146,7 +155,7 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         <Cli as clap::CommandFactory>::command().debug_assert();
-        for bad in ["--rounds=0", "--level=0", "--level=10"] {
+        for bad in ["--rounds=0", "--level=0", "--level=10", "--env=X"] {
             assert!(
                 Cli::try_parse_from(["bench", "audit", bad]).is_err(),
                 "{bad}"
@@ -165,7 +174,7 @@ mod tests {
             segments: 2,
         };
         let mut out = Vec::new();
-        audit(&setup, &[], &mut out).unwrap();
+        audit(&setup, &[], &[], &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         for heading in [
             "The writer, level 6, one tenant, events in bundles",

@@ -39,6 +39,11 @@ impl Samples {
         median(self.0.clone())
     }
 
+    /// The least one, in seconds.
+    pub(super) fn least(&self) -> f64 {
+        self.0.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
     /// The middle one of the ratios to another contender in the same round.
     pub(super) fn ratio_to(&self, other: &Self) -> f64 {
         median(self.0.iter().zip(&other.0).map(|(a, b)| a / b).collect())

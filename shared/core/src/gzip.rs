@@ -14,8 +14,7 @@ use crate::partition::Hour;
 pub struct Level(u32);
 
 impl Level {
-    /// Level 6: on real audit records 5 % smaller than level 4, which is a fifth quicker; the
-    /// log is stored for weeks and every delivered byte is paid for by the customer.
+    /// Level 6: `docs/performance.md` has what each level costs and saves.
     pub const DEFAULT: Self = Self(6);
 
     /// A level from 1 to 9.

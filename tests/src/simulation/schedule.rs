@@ -679,10 +679,10 @@ impl World {
         let now_ms = self.now_ms();
         let numbers = expired.iter().map(|segment| (segment.sequence(), now_ms));
         self.expired.extend(numbers);
-        let floor = Self::read::<Head>("head.json", &self.log.calm);
-        let floor = floor.map_or(Sequence::FIRST, |head| head.floor);
-        if self.log_end().is_none_or(|last| last < floor) {
-            let unread = expired.iter().filter(|segment| segment.sequence() >= floor);
+        let positions = self.cursors().into_iter().map(|c| c.position.next);
+        let read = positions.min().unwrap_or(Sequence::FIRST);
+        if self.log_end().is_none_or(|last| last < read) {
+            let unread = expired.iter().filter(|segment| segment.sequence() >= read);
             self.lost.extend(unread.flat_map(super::model::lines));
         }
     }
