@@ -208,6 +208,23 @@ fn whichever_call_fails_or_loses_its_reply_the_next_run_ends_at_the_same() {
 }
 
 #[test]
+fn a_worker_whose_reply_was_lost_knows_its_own_write_and_is_not_overtaken() {
+    let world = World::new();
+    world.add("acme", "acme");
+    world.append(["acme 1"]);
+    world.script.set(|call| match call.verb {
+        Verb::Create | Verb::Swap => Turn::RefusesOwn,
+        _ => Turn::Well,
+    });
+    let report = world.run();
+    assert_eq!((report.plans, report.overtaken), (1, false));
+    assert_eq!(world.events("acme"), ["acme 1"]);
+    // The floor, and the cursor made, planned and committed.
+    let writes = [Verb::Create, Verb::Swap].map(|verb| world.script.count(verb, ""));
+    assert_eq!(writes, [1, 3]);
+}
+
+#[test]
 fn another_encoder_records_what_it_will_write_before_it_overwrites() {
     for left in [false, true] {
         let mut world = World::new();

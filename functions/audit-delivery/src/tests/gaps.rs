@@ -266,6 +266,32 @@ fn a_left_destination_goes_into_the_new_epoch_behind_its_shard() {
 }
 
 #[test]
+fn an_open_plan_whose_numbers_a_new_log_uses_again_is_not_carried_out_on_those() {
+    let world = World::new();
+    world.add("acme", "acme");
+    world.append(["acme 1"]);
+    world.append(["acme 2"]);
+    world.script.first(Verb::Put, "", [Turn::KilledAfter]);
+    assert_eq!(world.run_or_die(), None);
+    replace_log(&world);
+    world.append(["acme 3"]);
+    world.append(["acme 4"]);
+    world.script.calm();
+    assert_eq!(world.flush().gaps, 2);
+    let first_and_last = gaps(&world, "acme");
+    let expected = [
+        (1, Some(2), GapReason::Expired),
+        (3, None, GapReason::LogReplaced),
+    ];
+    assert_eq!(first_and_last, expected);
+    assert_eq!(world.sinks.count(Replaced::Nothing), 2);
+    assert_eq!(world.sinks.puts().len(), 2);
+    let mut events = world.events("acme");
+    events.sort();
+    assert_eq!(events, ["acme 1", "acme 2", "acme 3", "acme 4"]);
+}
+
+#[test]
 fn a_lost_head_makes_a_new_epoch_without_a_gap() {
     let world = World::new();
     world.add("acme", "acme");
