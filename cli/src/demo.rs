@@ -22,6 +22,7 @@ use self::tenants::{Tenant, name_buckets, set_up};
 use self::verify::{Digest, Expected, digest};
 use crate::stack::Stack;
 
+mod exports;
 mod input;
 mod report;
 mod tenants;
@@ -30,11 +31,11 @@ mod verify;
 /// A folder that holds this file was made by the demo, and may be made anew.
 const MARKER: &str = "made-by-sealift-demo";
 
-/// Deliver real audit events to tenants' buckets on this machine, and check every one.
+/// Deliver real audit events and log rows into buckets on this machine, and check every one.
 ///
-/// Everything runs in this process: bus, queues, functions, S3 and STS. Objects are plain files
-/// below DIR/s3. Without --audit it takes an excerpt of real records that is part of the
-/// program.
+/// Everything runs in this process: bus, queues, functions, S3, STS and the part of Braintrust
+/// that exports read from. Objects are plain files below DIR/s3. Without --audit and --spans it
+/// takes excerpts of real data that are part of the program; with one of them, that one alone.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// A file of events, JSON Lines, plain or gzip
@@ -43,6 +44,14 @@ pub struct DemoArgs {
 
     #[command(flatten)]
     shape: ShapeArgs,
+
+    /// A file of rows of Braintrust's logs, JSON Lines, plain or gzip
+    #[arg(long, value_name = "FILE")]
+    spans: Option<PathBuf>,
+
+    /// What the project of the rows is called
+    #[arg(long, value_name = "NAME", requires = "spans")]
+    project: Option<String>,
 
     /// The folder that all is kept in. What an earlier demo left there is removed
     #[arg(long, value_name = "DIR", default_value = "out")]
@@ -83,6 +92,8 @@ impl Default for DemoArgs {
                 shape: ShapeName::Sealift,
                 org: None,
             },
+            spans: None,
+            project: None,
             data: PathBuf::from("out"),
             rate: 20,
         }
@@ -104,48 +115,72 @@ pub(crate) type Written = Arc<Mutex<BTreeMap<(String, String), i64>>>;
 
 /// Runs the demo.
 pub async fn run(args: DemoArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let input = match &args.audit {
-        Some(file) => Input::new(
+    let audit = match (&args.audit, &args.spans) {
+        (Some(file), _) => Some(Input::new(
             Some(file.clone()),
             &args.shape.shape,
             args.shape.org.as_deref(),
-        )?,
-        None => Input::excerpt()?,
+        )?),
+        (None, None) => Some(Input::excerpt()?),
+        (None, Some(_)) => None,
     };
-    let expected = survey(&input)?;
-    if expected.by_organization.is_empty() {
-        let why = expected
-            .unusable
-            .keys()
-            .next()
-            .cloned()
-            .unwrap_or_else(|| "it is empty".to_owned());
-        bail!("{} holds no event that can be used: {why}", input.name());
-    }
+    let audit = match audit {
+        Some(input) => {
+            let expected = survey(&input)?;
+            Some((input, expected))
+        }
+        None => None,
+    };
     make_anew(&args.data)?;
-    let shapes = ("EventShapes".to_owned(), input.shapes.clone());
-    let stack = Stack::start(&args.data, BTreeMap::from([shapes])).await?;
+    let rows = match (&args.audit, &args.spans) {
+        (Some(_), None) => None,
+        (_, spans) => {
+            let (file, name) = (spans.clone(), args.project.as_deref());
+            Some(exports::Rows::prepare(file, name, &args.data)?)
+        }
+    };
+    let shapes = audit.as_ref().map(|(input, _)| input.shapes.clone());
+    let shapes = shapes.map(|shapes| ("EventShapes".to_owned(), shapes));
+    let stack = Stack::start(&args.data, shapes.into_iter().collect()).await?;
+    if let Some((input, expected)) = &audit {
+        deliver(&stack, &args, input, expected, out).await?;
+    }
+    if let Some(rows) = &rows {
+        exports::run(&stack, &args.data, rows, out).await?;
+    }
+    stack.aws.shutdown().await;
+    stack.api.shutdown().await;
+    Ok(())
+}
+
+/// Delivers audit events, checks them, and tells.
+async fn deliver(
+    stack: &Stack,
+    args: &DemoArgs,
+    input: &Input,
+    expected: &Expected,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let organizations: BTreeSet<OrgId> = expected.by_organization.keys().cloned().collect();
     let tenants = name_buckets(&organizations)?;
     let written = Written::default();
     for (number, tenant) in tenants.iter().enumerate() {
-        set_up(&stack, tenant, number).await?;
-        watch(&stack, tenant, &written);
+        set_up(stack, tenant, number).await?;
+        watch(stack, tenant, &written);
     }
     writeln!(out, "Sealift demo: {}", input.name())?;
     let progress = progress(expected.lines);
-    let fed = feed(&stack, &input, args.rate, &progress).await?;
+    let fed = feed(stack, input, args.rate, &progress).await?;
     let limit = stack.now().checked_add(Duration::from_hours(1))?;
     if stack.bus.run_until_idle(limit).await? == Ended::TimeUp {
         bail!("delivery did not come to an end within an hour of the stack's time");
     }
     progress.finish_and_clear();
-    let delivered = verify::read_back(&args.data, &tenants, &expected)?;
+    let delivered = verify::read_back(&args.data, &tenants, expected)?;
     report::print(
-        out, &stack, &args.data, &tenants, &expected, &fed, &delivered, &written,
+        out, stack, &args.data, &tenants, expected, &fed, &delivered, &written,
     )?;
-    stack.aws.shutdown().await;
-    verify::compare(&expected, &fed, &delivered)?;
+    verify::compare(expected, &fed, &delivered)?;
     let (events, tenants) = (delivered.events, tenants.len());
     writeln!(
         out,
@@ -154,7 +189,8 @@ pub async fn run(args: DemoArgs, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads the input once, to know the tenants and what they must receive.
+/// Reads the input once, to know the tenants and what they must receive. An input without any
+/// event that can be used is an error.
 fn survey(input: &Input) -> anyhow::Result<Expected> {
     let mut expected = Expected::default();
     for line in input.lines()? {
@@ -170,6 +206,11 @@ fn survey(input: &Input) -> anyhow::Result<Expected> {
             }
             Err(why) => *expected.unusable.entry(why).or_default() += 1,
         }
+    }
+    if expected.by_organization.is_empty() {
+        let why = expected.unusable.keys().next().cloned();
+        let why = why.unwrap_or_else(|| "it is empty".to_owned());
+        bail!("{} holds no event that can be used: {why}", input.name());
     }
     Ok(expected)
 }

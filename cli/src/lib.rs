@@ -8,13 +8,14 @@ use clap::{Parser, Subcommand};
 
 pub mod bench;
 pub mod demo;
+pub mod export;
 pub mod policy;
 pub mod redrive;
 pub mod segment;
 pub mod stack;
 mod text;
 
-/// Delivers a platform's audit trail into its customers' own buckets.
+/// Delivers a platform's audit trail and logs into its customers' own buckets.
 ///
 /// Without a command it runs the demo.
 #[derive(Debug, Parser)]
@@ -31,6 +32,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::DemoArgs),
+    Export(export::ExportArgs),
     Policy(policy::PolicyArgs),
     Segment(segment::SegmentArgs),
     Redrive(redrive::RedriveArgs),
@@ -50,6 +52,7 @@ impl Cli {
             .unwrap_or_else(|| Command::Demo(demo::DemoArgs::default()))
         {
             Command::Demo(args) => Box::pin(demo::run(args, out)).await,
+            Command::Export(args) => Box::pin(export::run(args, out)).await,
             Command::Policy(args) => policy::run(args, out),
             Command::Segment(args) => segment::run(&args, out),
             Command::Redrive(args) => Box::pin(redrive::run(args, out)).await,

@@ -2,7 +2,8 @@
 //! S3 and an STS of one process.
 //!
 //! Buses, rules, queues, windows and the functions' variables are read from `template.yaml`, which is
-//! part of the program; nothing of it stands here again.
+//! part of the program; nothing of it stands here again. [`platform`] is the embedded Braintrust that
+//! exports read from, `exports` the functions that export.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use audit_delivery::Delivery;
 use audit_writer::Writer;
-use audit_writer::message::Batch;
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials as AwsCredentials;
 use bytes::Bytes;
@@ -25,11 +25,16 @@ use sealift_core::destination::{Destination, DestinationSet, shard_of};
 use sealift_core::document::Saved;
 use sealift_core::id::{AccountId, BucketName, RoleArn};
 use sealift_core::ports::{Clock, Entropy, Failure, ObjectStore, StoreError};
+use sealift_core::sqs::Batch;
+use sealift_embedded::braintrust::DataPlane;
 use sealift_embedded::bus::{Bus, Handler, JumpingClock, Timeline, object_created};
 use sealift_embedded::iam::{Platform, Secret};
 use sealift_embedded::template::{Deployment, Template, Wiring};
 use sealift_embedded::{Embedded, Options};
 use serde_json::{Value, json};
+
+mod exports;
+pub mod platform;
 
 /// The template that is deployed, and that the embedded stack takes its wiring from.
 pub const TEMPLATE: &str = include_str!("../../template.yaml");
@@ -59,19 +64,42 @@ pub struct Stack {
     pub bus_name: String,
     /// The role that assumes the customers' roles.
     pub principal: RoleArn,
+    /// The bucket of the team's own exports.
+    pub export_bucket: BucketName,
+    /// The role that writes into it.
+    pub export_role: RoleArn,
+    /// Braintrust, as far as exports need it.
+    pub api: DataPlane,
     sdk: SdkConfig,
     shards: u16,
+    export_shards: u16,
 }
 
 impl Stack {
-    /// Starts a stack in a folder, with values for parameters of the template.
-    pub async fn start(data: &Path, parameters: BTreeMap<String, String>) -> anyhow::Result<Self> {
+    /// Starts a stack in a folder, with values for parameters of the template. The embedded
+    /// Braintrust holds what the folder has of it.
+    pub async fn start(
+        data: &Path,
+        mut parameters: BTreeMap<String, String>,
+    ) -> anyhow::Result<Self> {
+        let clock = Arc::new(JumpingClock::starting_at(SystemClock.now(), SystemClock));
+        let api_key = platform::api_key();
+        let api = platform::start(data, clock.clone(), &api_key).await?;
+        parameters.extend([
+            ("ApiUrl".to_owned(), api.url()),
+            ("CreateExportBucket".to_owned(), "true".to_owned()),
+            (
+                "OrganizationId".to_owned(),
+                api.organization().id.to_string(),
+            ),
+        ]);
         let deployment = Deployment {
             stack: "sealift".to_owned(),
             account: ACCOUNT.to_owned(),
             region: REGION.to_owned(),
             parameters,
             names: [
+                ("ExportBucket", "sealift-exports"),
                 ("LogBucket", "sealift-log"),
                 ("StateBucket", "sealift-state"),
             ]
@@ -79,7 +107,6 @@ impl Stack {
             .into(),
         };
         let wiring = Template::parse(TEMPLATE)?.wiring(&deployment)?;
-        let clock = Arc::new(JumpingClock::starting_at(SystemClock.now(), SystemClock));
         let platform = Platform {
             account: AccountId::parse(ACCOUNT)?,
             access_key_id: "AKIASEALIFTPLATFORM0".to_owned(),
@@ -104,7 +131,8 @@ impl Stack {
             })?)?)
         };
         let (log_bucket, state_bucket) = (bucket("LogBucket")?, bucket("StateBucket")?);
-        for bucket in [&log_bucket, &state_bucket] {
+        let export_bucket = bucket("ExportBucket")?;
+        for bucket in [&log_bucket, &state_bucket, &export_bucket] {
             if aws.bucket_owner(bucket).is_none() {
                 aws.create_bucket(bucket, &account)?;
             }
@@ -117,6 +145,8 @@ impl Stack {
             .clone();
         let delivery = variables(&wiring, "AuditDelivery")?;
         let config = audit_delivery::Config::from_lookup(|name| delivery.get(name).cloned())?;
+        let export = variables(&wiring, "IntervalExport")?;
+        let export = interval_export::Config::from_lookup(|name| export.get(name).cloned())?;
         let stack = Self {
             bus: Bus::new(wiring.clone(), clock.clone()),
             clock,
@@ -125,11 +155,19 @@ impl Stack {
             bus_name,
             principal: config.principal_role.clone(),
             shards: config.settings.shards,
+            export_shards: export.settings.shards,
+            export_bucket,
+            export_role: RoleArn::parse(format!(
+                "arn:aws:iam::{ACCOUNT}:role/sealift-own-exports"
+            ))?,
+            api,
             sdk,
             aws,
         };
         stack.create_principal()?;
         stack.register(&wiring, config)?;
+        stack.create_export_role()?;
+        stack.register_exports(&wiring, export, &api_key)?;
         stack.catch_up_with_the_past().await?;
         Ok(stack)
     }
@@ -191,15 +229,7 @@ impl Stack {
             writer.shapes,
             writer.level,
         );
-        let url = Some(self.aws.endpoint_url());
-        let options = SinkOptions {
-            endpoints: AwsEndpoints {
-                s3: url.clone(),
-                sts: url,
-                force_path_style: true,
-            },
-            ..SinkOptions::through(config.principal_role)
-        };
+        let options = self.ways_through(config.principal_role);
         let sinks = CustomerSinks::new(self.sdk.clone(), options, NoVault, self.clock.clone());
         let delivery = Delivery::new(
             self.log_store(),
@@ -223,6 +253,19 @@ impl Stack {
             let _ = bus.service_event(&object_created(object));
         });
         Ok(())
+    }
+
+    /// Into customers' accounts, all of which are on this machine.
+    fn ways_through(&self, principal: RoleArn) -> SinkOptions {
+        let url = Some(self.aws.endpoint_url());
+        SinkOptions {
+            endpoints: AwsEndpoints {
+                s3: url.clone(),
+                sts: url,
+                force_path_style: true,
+            },
+            ..SinkOptions::through(principal)
+        }
     }
 
     /// The bucket of the audit log, through the SDK.

@@ -21,14 +21,14 @@ pub(crate) fn ratio(raw: u64, compressed: u64) -> String {
     format!("{}:1", tenths(raw, compressed.max(1)))
 }
 
-/// A count with its noun: `1 event`, `2 events`.
+/// A count with its noun: `1 event`, `2 events`, `3 batches`, `4 queries`.
 pub(crate) fn count(number: u64, noun: &str) -> String {
-    let ending = match (number, noun.ends_with("ch")) {
-        (1, _) => "",
-        (_, true) => "es",
-        _ => "s",
-    };
-    format!("{number} {noun}{ending}")
+    match (number, noun.strip_suffix('y')) {
+        (1, _) => format!("{number} {noun}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        _ if noun.ends_with("ch") => format!("{number} {noun}es"),
+        _ => format!("{number} {noun}s"),
+    }
 }
 
 fn tenths(number: u64, unit: u64) -> String {
@@ -48,8 +48,13 @@ mod tests {
         );
         assert_eq!([ratio(98, 10), ratio(0, 0)], ["9.8:1", "0.0:1"]);
         assert_eq!(
-            [count(1, "batch"), count(2, "batch"), count(0, "event")],
-            ["1 batch", "2 batches", "0 events"]
+            [
+                count(1, "batch"),
+                count(2, "batch"),
+                count(0, "event"),
+                count(3, "query")
+            ],
+            ["1 batch", "2 batches", "0 events", "3 queries"]
         );
     }
 }

@@ -36,11 +36,14 @@ fn set<'a>(of: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
 }
 
 /// The functions: their page, their resources in the template, the variables that they read.
-fn functions() -> [(&'static str, &'static str, BTreeSet<String>); 2] {
+fn functions() -> [(&'static str, &'static str, BTreeSet<String>); 4] {
     let (writer, delivery) = (audit_writer::VARIABLES, audit_delivery::VARIABLES);
+    let (dispatch, export) = (export_dispatch::VARIABLES, interval_export::VARIABLES);
     [
         ("functions/audit-writer", "AuditWriter", set(writer)),
         ("functions/audit-delivery", "AuditDelivery", set(delivery)),
+        ("functions/export-dispatch", "ExportDispatch", set(dispatch)),
+        ("functions/interval-export", "IntervalExport", set(export)),
     ]
 }
 

@@ -14,7 +14,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use audit_delivery::{Delivery, Report, Settings};
-use audit_writer::message::{Batch, Response};
 use audit_writer::{Outcome, Writer};
 use flate2::read::MultiGzDecoder;
 use md5::{Digest, Md5};
@@ -27,6 +26,7 @@ use sealift_core::gzip::Level;
 use sealift_core::id::{BucketName, DestinationId, KeyPrefix, ObjectKey, OrgId};
 use sealift_core::log::{Log, sequence_of};
 use sealift_core::selection::Selection;
+use sealift_core::sqs::{Batch, Response};
 use sealift_testkit::{MemorySinks, MemoryStore, Script, SeededEntropy, VirtualClock};
 use serde_json::Value;
 

@@ -50,7 +50,7 @@ fn functions(template: &Template) -> Vec<(String, Value)> {
         .resources_of("AWS::Serverless::Function")
         .map(|(id, function)| (id.to_owned(), function["Properties"].clone()))
         .collect();
-    assert!(functions.len() >= 2);
+    assert_eq!(functions.len(), 4);
     functions
 }
 
@@ -92,6 +92,8 @@ fn each_function_has_the_variables_that_it_reads_and_no_others() {
     let expected = BTreeMap::from([
         ("AuditWriter", BTreeSet::from(audit_writer::VARIABLES)),
         ("AuditDelivery", BTreeSet::from(audit_delivery::VARIABLES)),
+        ("ExportDispatch", BTreeSet::from(export_dispatch::VARIABLES)),
+        ("IntervalExport", BTreeSet::from(interval_export::VARIABLES)),
     ]);
     let wiring = wiring();
     let found: BTreeMap<&str, BTreeSet<&str>> = wiring
@@ -150,7 +152,7 @@ fn the_lookback_covers_all_that_the_queue_can_deliver_again() {
 #[test]
 fn every_mapping_reports_item_failures_and_is_limited() {
     let wiring = wiring();
-    assert_eq!(wiring.mappings.len(), 2);
+    assert_eq!(wiring.mappings.len(), 3);
     for mapping in &wiring.mappings {
         assert!(mapping.report_batch_item_failures, "{}", mapping.function);
         let concurrency = mapping.maximum_concurrency.unwrap();
@@ -225,7 +227,7 @@ fn every_target_of_a_rule_and_a_schedule_retries_and_has_a_dead_letter_queue() {
     for (_, schedule) in template.resources_of("AWS::Scheduler::Schedule") {
         targets.push(schedule["Properties"]["Target"].clone());
     }
-    assert_eq!(targets.len(), 3);
+    assert_eq!(targets.len(), 6);
     let queues = wiring().queues;
     for target in targets {
         assert!(
@@ -396,7 +398,7 @@ fn a_function_may_consume_its_own_queue_and_no_other() {
 fn buckets_are_encrypted_private_kept_and_reached_over_tls_only() {
     let template = template();
     let buckets: Vec<_> = template.resources_of("AWS::S3::Bucket").collect();
-    assert_eq!(buckets.len(), 2);
+    assert_eq!(buckets.len(), 3);
     for (id, bucket) in buckets {
         assert_eq!(bucket["DeletionPolicy"], "Retain", "{id}");
         assert_eq!(bucket["UpdateReplacePolicy"], "Retain", "{id}");
@@ -492,30 +494,109 @@ fn the_principal_role_has_a_fixed_name_and_outlives_the_stack() {
 }
 
 #[test]
-fn only_delivery_may_become_the_principal_role() {
+fn only_what_writes_into_customers_buckets_may_become_the_principal_role() {
     let template = template();
     let trust = &properties(&template, "PrincipalRole")["AssumeRolePolicyDocument"]["Statement"];
     assert_eq!(trust.as_array().unwrap().len(), 1);
     let callers = trust[0]["Condition"]["ArnEquals"]["aws:PrincipalArn"]
         .as_array()
         .unwrap();
-    let delivery = properties(&template, "AuditDeliveryRole")["RoleName"]["Fn::Sub"].clone();
-    let arn = format!(
-        "arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{}",
-        delivery.as_str().unwrap()
-    );
-    assert_eq!(callers.len(), 1);
-    assert_eq!(callers[0]["Fn::Sub"], arn);
-    // What the function is told, what it may assume and what is created are one role.
     let wiring = wiring();
-    let environment = &wiring.functions["AuditDelivery"].environment;
+    let writers = ["AuditDelivery", "IntervalExport"];
+    assert_eq!(callers.len(), writers.len());
+    for (caller, writer) in callers.iter().zip(writers) {
+        let name = properties(&template, &format!("{writer}Role"))["RoleName"]["Fn::Sub"].clone();
+        let arn = format!(
+            "arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{}",
+            name.as_str().unwrap()
+        );
+        assert_eq!(caller["Fn::Sub"], arn);
+        // What the function is told, what it may assume and what is created are one role.
+        let environment = &wiring.functions[writer].environment;
+        assert_eq!(
+            environment["SEALIFT_PRINCIPAL_ROLE_ARN"],
+            format!(
+                "arn:aws:iam::123456789012:role/{}",
+                wiring.parameters["PrincipalRoleName"]
+            )
+        );
+    }
+}
+
+#[test]
+fn the_stacks_own_export_role_lets_in_the_principal_with_an_external_id_of_the_organization() {
+    let template = template();
+    let role = properties(&template, "ExportRole");
+    let trust = &role["AssumeRolePolicyDocument"]["Statement"];
+    assert_eq!(trust.as_array().unwrap().len(), 1);
+    let condition = &trust[0]["Condition"];
     assert_eq!(
-        environment["SEALIFT_PRINCIPAL_ROLE_ARN"],
-        format!(
-            "arn:aws:iam::123456789012:role/{}",
-            wiring.parameters["PrincipalRoleName"]
-        )
+        condition["ArnEquals"]["aws:PrincipalArn"]["Fn::Sub"],
+        "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${PrincipalRoleName}"
     );
+    assert_eq!(
+        condition["StringLike"]["sts:ExternalId"]["Fn::Sub"],
+        "bt:${OrganizationId}:*"
+    );
+    for (id, resource) in template.section("Resources") {
+        if id.starts_with("ExportBucket") || id == "ExportRole" {
+            assert_eq!(resource["Condition"], "CreatesExportBucket", "{id}");
+        }
+    }
+}
+
+#[test]
+fn a_rule_that_calls_a_function_may_call_it() {
+    let template = template();
+    for rule in wiring().rules {
+        for target in &rule.targets {
+            let TargetOf::Function(function) = &target.to else {
+                continue;
+            };
+            let permitted = template
+                .resources_of("AWS::Lambda::Permission")
+                .any(|(_, permission)| {
+                    let permission = &permission["Properties"];
+                    permission["FunctionName"]["Ref"] == function.as_str()
+                        && permission["Principal"] == "events.amazonaws.com"
+                        && got(&permission["SourceArn"]) == rule.id
+                });
+            assert!(permitted, "{} may not call {function}", rule.id);
+        }
+    }
+}
+
+#[test]
+fn the_export_rules_let_the_committed_events_through_each_to_its_own() {
+    use sealift_core::export::message::Message;
+    let wiring = wiring();
+    let rule = |id: &str| wiring.rules.iter().find(|rule| rule.id == id).unwrap();
+    let (export, finished) = (rule("ExportRule"), rule("FinishedRule"));
+    let mut seen = 0;
+    for file in [
+        "interval-export.due.json",
+        "interval-export.due-again.json",
+        "interval-export.controls.json",
+        "interval-export.bad-automation.json",
+    ] {
+        for envelope in envelopes(file) {
+            assert!(export.pattern.matches(&envelope), "{file}: {envelope}");
+            assert!(!finished.pattern.matches(&envelope), "{file}: {envelope}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 8);
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../events/export-dispatch.finished.json"
+    );
+    let text = std::fs::read_to_string(path).unwrap();
+    let envelope: Value = serde_json::from_str(&text).unwrap();
+    assert!(finished.pattern.matches(&envelope) && !export.pattern.matches(&envelope));
+    assert!(matches!(
+        Message::parse(text.as_bytes()),
+        Ok(Message::Finished(_))
+    ));
 }
 
 #[test]

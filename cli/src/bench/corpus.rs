@@ -4,10 +4,10 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use audit_writer::message::Batch;
 use flate2::read::MultiGzDecoder;
 use sealift_core::event::{Reading, Shapes, read};
 use sealift_core::partition::hex;
+use sealift_core::sqs::Batch;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

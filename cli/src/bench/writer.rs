@@ -4,7 +4,6 @@ use std::io::Write;
 
 use anyhow::{Context as _, ensure};
 use audit_writer::Writer;
-use audit_writer::message::Batch;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -12,6 +11,7 @@ use futures_util::FutureExt as _;
 use sealift_core::event::{Event, Reading, Shapes, read};
 use sealift_core::gzip::{Compressor, Level};
 use sealift_core::segment::{EventDigest, Segment};
+use sealift_core::sqs::Batch;
 
 use super::Setup;
 use super::corpus::Case;

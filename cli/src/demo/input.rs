@@ -120,26 +120,11 @@ impl Input {
     }
 
     /// Its lines, without empty ones.
-    pub(crate) fn lines(&self) -> anyhow::Result<impl Iterator<Item = anyhow::Result<String>>> {
-        let reader: Box<dyn Read> = match &self.file {
-            Some(file) => Box::new(open(file)?),
-            None => Box::new(EXCERPT),
-        };
-        let mut reader = BufReader::new(reader);
-        let gzip = reader
-            .fill_buf()
-            .context(self.name())?
-            .starts_with(&[0x1f, 0x8b]);
-        let reader: Box<dyn BufRead> = if gzip {
-            Box::new(BufReader::new(MultiGzDecoder::new(reader)))
-        } else {
-            Box::new(reader)
-        };
-        let name = self.name();
-        let lines = reader.lines().enumerate().map(move |(number, line)| {
-            line.with_context(|| format!("line {} of {name} cannot be read", number + 1))
-        });
-        Ok(lines.filter(|line| line.as_ref().map_or(true, |line| !line.trim().is_empty())))
+    pub(crate) fn lines(&self) -> anyhow::Result<Lines> {
+        match &self.file {
+            Some(file) => open_lines(file),
+            None => lines_of(Box::new(EXCERPT), self.name()),
+        }
     }
 
     /// What Sealift will see in a line: the organization, id and type, or why it cannot be used.
@@ -172,6 +157,32 @@ pub(crate) struct Seen {
     pub(crate) line: String,
 }
 
-fn open(file: &Path) -> anyhow::Result<File> {
-    File::open(file).with_context(|| format!("cannot open {}", file.display()))
+/// The lines of a file, without empty ones.
+pub(crate) type Lines = Box<dyn Iterator<Item = anyhow::Result<String>>>;
+
+/// The lines of a file, plain or gzip, without empty ones.
+pub(crate) fn open_lines(file: &Path) -> anyhow::Result<Lines> {
+    let name = file.display().to_string();
+    let reader = File::open(file).with_context(|| format!("cannot open {name}"))?;
+    lines_of(Box::new(reader), name)
+}
+
+/// The lines of what is read, plain or gzip, without empty ones.
+pub(crate) fn lines_of(reader: Box<dyn Read>, name: String) -> anyhow::Result<Lines> {
+    let mut reader = BufReader::new(reader);
+    let gzip = reader
+        .fill_buf()
+        .with_context(|| name.clone())?
+        .starts_with(&[0x1f, 0x8b]);
+    let reader: Box<dyn BufRead> = if gzip {
+        Box::new(BufReader::new(MultiGzDecoder::new(reader)))
+    } else {
+        Box::new(reader)
+    };
+    let lines = reader.lines().enumerate().map(move |(number, line)| {
+        line.with_context(|| format!("line {} of {name} cannot be read", number + 1))
+    });
+    Ok(Box::new(lines.filter(|line| {
+        line.as_ref().map_or(true, |line| !line.trim().is_empty())
+    })))
 }

@@ -11,13 +11,13 @@ use sealift_core::log::{Appended, Log};
 use sealift_core::partition::Hour;
 use sealift_core::ports::{Clock, Entropy, ObjectStore};
 use sealift_core::segment::Builder;
+use sealift_core::sqs::{Batch, Failure, Response};
 
 pub use self::config::{Config, VARIABLES};
-use self::message::{Batch, Failure, Response};
+
 use self::parked::{Parked, park};
 
 mod config;
-pub mod message;
 pub mod parked;
 
 /// The function's logic, on ports.

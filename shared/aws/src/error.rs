@@ -83,6 +83,22 @@ where
     }
 }
 
+/// Whether the credentials of a request that failed so must not be used again: what they were
+/// given for may have been taken back, or they have ended.
+pub(crate) fn spoils<E>(error: &SdkError<E, HttpResponse>, decision: &StoreError) -> bool {
+    status(error) == Some(403)
+        || matches!(decision, StoreError::Denied(_))
+        || decision.failure().code == "ExpiredToken"
+}
+
+/// Turns a failure that a good answer tells of a part of what was asked, by its code alone, into
+/// the decision that it asks for.
+#[cfg(feature = "event-bridge")]
+pub(crate) fn partial_error(request: Request<'_>, code: &str, message: &str) -> StoreError {
+    // Services that speak JSON answer with 400 to what their codes tell apart.
+    decide(400, code, request.failure(code, message))
+}
+
 /// The HTTP status of the answer, if there was one.
 pub fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|answer| answer.status().as_u16())

@@ -1,5 +1,6 @@
 //! Assuming roles: the principal role, and from there the customers'.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -10,13 +11,17 @@ use aws_sdk_sts::config::IdentityCache;
 use jiff::Timestamp;
 use sealift_core::external_id::ExternalId;
 use sealift_core::id::RoleArn;
+use sealift_core::policy::Document;
+use sealift_core::policy::permissions::SessionPolicyTooLong;
 use sealift_core::ports::{Clock, Failure, StoreError};
+use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use crate::error::{Request, store_error};
 
-/// How long a session is asked for, in seconds: the least that STS gives.
-const SESSION_SECONDS: i32 = 900;
+/// How long a session is asked for, in seconds, where nothing takes long: the least that STS
+/// gives.
+pub(crate) const SHORT_SESSION: i32 = 900;
 /// A session is used again for this long at most.
 const KEPT: Duration = Duration::from_mins(15);
 /// A session is not handed out any more when it ends so soon: a request may take
@@ -39,6 +44,38 @@ pub(crate) struct Wanted<'a> {
     pub(crate) external_id: Option<&'a ExternalId>,
     /// The session policy, in JSON.
     pub(crate) policy: Option<String>,
+    /// How long it lasts, in seconds.
+    pub(crate) seconds: i32,
+}
+
+/// `sealift-` and 32 hexadecimal digits for an organization and one thing of it: STS takes 2 to
+/// 64 of `[\w+=,.@-]`, and ids may be longer. It shows in the customer's CloudTrail.
+pub(crate) fn session_name(organization: &str, of: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(organization);
+    hash.update([0]);
+    hash.update(of);
+    let mut name = "sealift-".to_owned();
+    for byte in hash.finalize().iter().take(16) {
+        // Writing to a String cannot fail.
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
+}
+
+/// A session policy for the role, in JSON.
+pub(crate) fn session_policy(
+    role: &RoleArn,
+    policy: Result<Document, SessionPolicyTooLong>,
+) -> Result<String, StoreError> {
+    let policy = policy.map_err(|too_long| {
+        let asked = Request {
+            operation: "AssumeRole",
+            target: role.as_str(),
+        };
+        StoreError::Invalid(asked.failure("", too_long.to_string()))
+    })?;
+    Ok(policy.to_string())
 }
 
 /// Assumes customers' roles as the principal.
@@ -111,6 +148,7 @@ impl<C: Clock> Roles<C> {
                 session_name: "sealift-principal",
                 external_id: None,
                 policy: None,
+                seconds: SHORT_SESSION,
             };
             self.ask(&self.client(None), &wanted).await?
         };
@@ -142,7 +180,7 @@ impl<C: Clock> Roles<C> {
             .assume_role()
             .role_arn(wanted.role.as_str())
             .role_session_name(wanted.session_name)
-            .duration_seconds(SESSION_SECONDS)
+            .duration_seconds(wanted.seconds)
             .set_external_id(wanted.external_id.map(|id| id.as_str().to_owned()))
             .set_policy(wanted.policy.clone())
             .send()

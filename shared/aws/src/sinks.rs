@@ -1,30 +1,28 @@
 //! The way into customers' buckets.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use aws_config::{Region, SdkConfig};
-use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryPartition;
-use aws_sdk_s3::config::{IdentityCache, RequestChecksumCalculation, SharedHttpClient};
+use aws_sdk_s3::config::{RequestChecksumCalculation, SharedHttpClient};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use jiff::Timestamp;
 use sealift_core::destination::{Credentials, Destination, Endpoint, KmsKeyArn, Location, Storage};
 use sealift_core::id::{DestinationId, ObjectKey, OrgId, RoleArn};
 use sealift_core::policy::{Partition, permissions};
 use sealift_core::ports::{Clock, ObjectSink, Sinks, StoreError};
-use sha2::{Digest, Sha256};
 
+use crate::client;
 use crate::config::http_client_with;
-use crate::error::{Request, status, store_error};
+use crate::error::{Request, spoils, store_error};
 use crate::network::{PublicResolver, check_endpoint};
-use crate::roles::{Roles, Session, Wanted};
+use crate::roles::{Roles, SHORT_SESSION, Session, Wanted, session_name, session_policy};
 use crate::vault::{AccessKeys, Vault};
-use crate::ways::{Place, Way, Ways};
+use crate::ways::{self, Ways};
 
 /// Where AWS is, when it is not where the SDK finds it: the operator's choice, and apart from
 /// an endpoint that a customer gives.
@@ -74,7 +72,46 @@ pub struct CustomerSinks<V, C> {
     public_only: SharedHttpClient,
     roles: Roles<C>,
     vault: V,
-    ways: Arc<Ways>,
+    ways: Arc<Ways<Place, Way>>,
+}
+
+/// One destination at one place.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Place {
+    organization: OrgId,
+    destination: DestinationId,
+    location: Location,
+}
+
+/// An open way, and what it was opened with.
+#[derive(Debug)]
+struct Way {
+    client: Client,
+    credentials: Credentials,
+    kms_key: Option<KmsKeyArn>,
+    kept_until: Timestamp,
+}
+
+impl Way {
+    fn serves(&self, destination: &Destination, now: Timestamp) -> bool {
+        now < self.kept_until
+            && self.credentials == destination.credentials
+            && self.kms_key == destination.storage.kms_key_arn
+    }
+}
+
+impl ways::Way for Way {
+    fn kept_until(&self) -> Timestamp {
+        self.kept_until
+    }
+}
+
+impl Ways<Place, Way> {
+    fn forget_destination(&self, organization: &OrgId, destination: &DestinationId) {
+        self.forget(|place| {
+            place.organization == *organization && place.destination == *destination
+        });
+    }
 }
 
 impl<V: Vault, C: Clock> CustomerSinks<V, C> {
@@ -98,7 +135,8 @@ impl<V: Vault, C: Clock> CustomerSinks<V, C> {
 
     /// Drops what is kept of a destination, so that the next way in is opened anew.
     pub fn forget(&self, destination: &Destination) {
-        self.ways.forget(&destination.organization, &destination.id);
+        self.ways
+            .forget_destination(&destination.organization, &destination.id);
     }
 
     async fn way(&self, destination: &Destination, location: &Location) -> Result<Way, StoreError> {
@@ -109,11 +147,16 @@ impl<V: Vault, C: Clock> CustomerSinks<V, C> {
                 external_id,
                 ..
             } => {
+                let Location { bucket, prefix, .. } = location;
+                let partition = Partition::of(role_arn);
+                let policy = permissions::session(partition, bucket, prefix, kms_key);
+                let organization = destination.organization.as_str();
                 let wanted = Wanted {
                     role: role_arn,
-                    session_name: &session_name(&destination.organization, &destination.id),
+                    session_name: &session_name(organization, destination.id.as_str()),
                     external_id: Some(external_id),
-                    policy: Some(session_policy(role_arn, location, kms_key)?),
+                    policy: Some(session_policy(role_arn, policy)?),
+                    seconds: SHORT_SESSION,
                 };
                 let Session {
                     credentials,
@@ -151,20 +194,12 @@ impl<V: Vault, C: Clock> CustomerSinks<V, C> {
         credentials: aws_credential_types::Credentials,
     ) -> Client {
         let endpoints = &self.options.endpoints;
-        let mut config = aws_sdk_s3::config::Builder::from(&self.base)
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            // The SDK's cache would keep an entry for every session there ever was.
-            .identity_cache(IdentityCache::no_cache())
+        let partition = format!("{}/{}", destination.organization, destination.id);
+        let mut config = client::with(&self.base, credentials, partition)
             .region(Region::new(location.region.as_str().to_owned()))
             // The digest is at hand, so the SDK has nothing to compute; and services other
             // than AWS refuse the checksums that it sends by default.
-            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            // The SDK stops retrying when too many requests of a partition fail. One sick
-            // bucket must not take that from the others.
-            .retry_partition(RetryPartition::new(format!(
-                "{}/{}",
-                destination.organization, destination.id
-            )));
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
         if let Some(endpoint) = &location.endpoint {
             config = config
                 .endpoint_url(endpoint.as_str())
@@ -259,39 +294,6 @@ fn expected_owner(credentials: &Credentials) -> Option<String> {
     }
 }
 
-/// `sealift-` and 32 hexadecimal digits for organization and destination: STS takes 2 to 64
-/// of `[\w+=,.@-]`, and ids may be longer. It shows in the customer's CloudTrail.
-fn session_name(organization: &OrgId, destination: &DestinationId) -> String {
-    let mut hash = Sha256::new();
-    hash.update(organization.as_str());
-    hash.update([0]);
-    hash.update(destination.as_str());
-    let mut name = "sealift-".to_owned();
-    for byte in hash.finalize().iter().take(16) {
-        // Writing to a String cannot fail.
-        let _ = write!(name, "{byte:02x}");
-    }
-    name
-}
-
-/// What the session may do, in JSON: to write this place's objects, whatever else the role may.
-fn session_policy(
-    role: &RoleArn,
-    location: &Location,
-    kms_key: Option<&KmsKeyArn>,
-) -> Result<String, StoreError> {
-    let Location { bucket, prefix, .. } = location;
-    let policy = permissions::session(Partition::of(role), bucket, prefix, kms_key);
-    let policy = policy.map_err(|too_long| {
-        let asked = Request {
-            operation: "AssumeRole",
-            target: role.as_str(),
-        };
-        StoreError::Invalid(asked.failure("", too_long.to_string()))
-    })?;
-    Ok(policy.to_string())
-}
-
 /// An open way into one customer's bucket.
 #[derive(Debug)]
 pub struct CustomerSink {
@@ -299,7 +301,7 @@ pub struct CustomerSink {
     owner: Option<String>,
     storage: Storage,
     place: Place,
-    ways: Arc<Ways>,
+    ways: Arc<Ways<Place, Way>>,
 }
 
 impl CustomerSink {
@@ -352,12 +354,13 @@ impl ObjectSink for CustomerSink {
         };
         answer.map(|_| ()).map_err(|error| {
             let decision = store_error(asked, &error);
-            let spoilt = status(&error) == Some(403)
-                || matches!(&decision, StoreError::Denied(_))
-                || decision.failure().code == "ExpiredToken";
-            if spoilt {
-                self.ways
-                    .forget(&self.place.organization, &self.place.destination);
+            if spoils(&error, &decision) {
+                let Place {
+                    organization,
+                    destination,
+                    ..
+                } = &self.place;
+                self.ways.forget_destination(organization, destination);
             }
             decision
         })

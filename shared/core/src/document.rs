@@ -42,7 +42,16 @@ pub enum DocumentError {
         /// What is wrong.
         reason: String,
     },
+    /// Others were quicker every time. It may work later.
+    #[error("document {key} was changed by others {TRIES} times in a row; try again")]
+    Contended {
+        /// Where it lies.
+        key: ObjectKey,
+    },
 }
+
+/// How often a change is tried anew when others are quicker.
+const TRIES: u32 = 64;
 
 /// A document as it was read or written, with what its replacement is conditional on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +148,28 @@ impl<T: Document> Place<T> {
         entropy: &impl Entropy,
     ) -> Result<Saved<T>, DocumentError> {
         self.write(store, body, Some(read), entropy).await
+    }
+
+    /// Changes the document, from a fresh read whenever somebody else was quicker. `change` is
+    /// given what stands there and answers with what shall stand there; with `None` nothing is
+    /// written. The answer is what stands there in the end, if anything does.
+    pub async fn update(
+        &self,
+        store: &impl ObjectStore,
+        entropy: &impl Entropy,
+        mut change: impl FnMut(Option<&T>) -> Option<T> + Send,
+    ) -> Result<Option<Stored<T>>, DocumentError> {
+        for _ in 0..TRIES {
+            let read = self.load(store).await?;
+            let Some(body) = change(read.as_ref().map(|read| &read.body)) else {
+                return Ok(read);
+            };
+            if let Saved::Done(stored) = self.write(store, body, read.as_ref(), entropy).await? {
+                return Ok(Some(stored));
+            }
+        }
+        let key = self.key.clone();
+        Err(DocumentError::Contended { key })
     }
 
     async fn write(

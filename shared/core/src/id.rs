@@ -134,6 +134,11 @@ identifier! {
 }
 
 identifier! {
+    /// An automation that exports a project's rows; the same characters as [`OrgId`].
+    AutomationId, "automation id", plain_id
+}
+
+identifier! {
     /// An S3 bucket: 3 to 63 lower-case letters, digits, `.` and `-`, beginning and ending with
     /// a letter or digit, without `..`, and not in the form of an IPv4 address.
     ///
@@ -309,6 +314,30 @@ pub struct XactId(u64);
 impl XactId {
     /// Before every transaction.
     pub const ZERO: Self = Self(0);
+
+    /// What stands in the upper 16 bits of every transaction id. Inferred from recorded rows.
+    const MARK: u64 = 0x0de1 << 48;
+
+    /// The greatest id before the second of the time: as an exclusive bound (`_xact_id > …`)
+    /// it leaves out what is older and lets in all of that second.
+    ///
+    /// Times before 1970 give the first second, those after 2106 the last.
+    ///
+    /// ```
+    /// use sealift_core::id::XactId;
+    /// let bound = XactId::before("2025-11-21T00:00:00Z".parse().unwrap());
+    /// assert!(bound < XactId::parse("1000196176995155968").unwrap());
+    /// assert_eq!(bound.epoch_seconds() + 1, 1_763_683_200);
+    /// ```
+    pub fn before(time: jiff::Timestamp) -> Self {
+        let second = u32::try_from(time.as_second().max(0)).unwrap_or(u32::MAX);
+        Self((Self::MARK | (u64::from(second) << 16)).saturating_sub(1))
+    }
+
+    /// From the number.
+    pub const fn new(id: u64) -> Self {
+        Self(id)
+    }
 
     /// Parses decimal digits.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {

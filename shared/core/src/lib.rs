@@ -3,7 +3,8 @@
 //! No SDK, clock, environment or runtime is used here: time and storage are handed in as
 //! [`ports`]. Start with [`event`] (what comes in), [`segment`] (how the log holds it),
 //! [`log`] (how it is appended and read) and [`delivery`] (the cursors and the plans that
-//! advance them). [`policy`] is what is said to AWS IAM, [`partition`] where things land.
+//! advance them); for exports at intervals with [`export`]. [`policy`] is what is said to AWS
+//! IAM, [`partition`] where things land.
 
 pub use jiff::Timestamp;
 
@@ -11,6 +12,7 @@ pub mod delivery;
 pub mod destination;
 pub mod document;
 pub mod event;
+pub mod export;
 pub mod external_id;
 pub mod gzip;
 pub mod id;
@@ -21,4 +23,5 @@ pub mod policy;
 pub mod ports;
 pub mod segment;
 pub mod selection;
+pub mod sqs;
 pub mod variables;

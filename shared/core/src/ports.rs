@@ -13,7 +13,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::destination::{Destination, Location};
-use crate::id::ObjectKey;
+use crate::external_id::ExternalId;
+use crate::id::{AccountId, BucketName, KeyPrefix, ObjectKey, OrgId, ProjectId, RoleArn};
 
 /// The version of an object's content, as the store names it. Opaque.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -243,4 +244,91 @@ pub trait Sinks: Send + Sync {
         destination: &Destination,
         location: &Location,
     ) -> impl Future<Output = Result<Self::Sink, StoreError>> + Send;
+}
+
+/// An event for a bus, as a producer puts it there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusEntry {
+    /// Who sends it: `sealift.control`.
+    pub source: String,
+    /// What it is: `export.due`.
+    pub detail_type: String,
+    /// The event itself, a JSON object.
+    pub detail: String,
+}
+
+/// The platform's bus.
+pub trait EventBus: Send + Sync {
+    /// Puts entries on the bus, any number, in requests as large as the bus takes. The answer
+    /// has an outcome for each entry, in order: the bus may take some and refuse others, and
+    /// an entry of a request that failed has failed.
+    fn put(&self, entries: &[BusEntry])
+    -> impl Future<Output = Vec<Result<(), StoreError>>> + Send;
+}
+
+/// Where an export's files go, and how to get in there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ExportPlace {
+    /// Whose export it is; with the project it stands in the session's name, hashed.
+    pub organization: OrgId,
+    /// The project whose rows they are.
+    pub project: ProjectId,
+    /// The customer's role, which the principal role assumes.
+    pub role: RoleArn,
+    /// The ExternalId in full.
+    pub external_id: ExternalId,
+    /// The bucket. Its region is found out by asking S3.
+    pub bucket: BucketName,
+    /// The folder that all keys begin with.
+    pub prefix: KeyPrefix,
+    /// The account that the bucket must belong to.
+    pub bucket_owner: AccountId,
+}
+
+/// Opens the way into buckets that exports are written to.
+pub trait ExportSinks: Send + Sync {
+    /// What it opens.
+    type Sink: ExportSink;
+
+    /// Opens the way in: assumes the role and finds the bucket's region. Ways are kept and used
+    /// again, and dropped when they are refused.
+    fn open(
+        &self,
+        place: &ExportPlace,
+    ) -> impl Future<Output = Result<Self::Sink, StoreError>> + Send;
+}
+
+/// An open way into the bucket of an export.
+pub trait ExportSink: Send + Sync {
+    /// An object that is being written.
+    type Upload: Upload;
+
+    /// Begins an object, which replaces the one at its key when it is completed.
+    /// `content_type` is the header's value.
+    fn begin(&self, key: &ObjectKey, content_type: &'static str) -> Self::Upload;
+
+    /// Deletes an object; deleting none is no error. Only a test of the way in needs it.
+    fn delete(&self, key: &ObjectKey) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// An object that is being written, in pieces.
+///
+/// Contract: nothing is seen at the key before [`complete`](Self::complete), and then all of
+/// it. Memory is bounded whatever the object's size: what is written is sent on in parts, and
+/// [`write`](Self::write) waits while too many are under way. One that fits a single part is
+/// written by a single request. Dropping one leaves parts behind, which cost money: end it by
+/// `complete` or [`abort`](Self::abort).
+pub trait Upload: Send {
+    /// Adds bytes to the object.
+    fn write(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Ends the object. It is not repeated by the caller: after an error it is unknown whether
+    /// the object stands.
+    fn complete(self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Gives the object up, and removes its parts as far as that is possible.
+    fn abort(self) -> impl Future<Output = ()> + Send;
+
+    /// Bytes that are held in memory.
+    fn held(&self) -> usize;
 }

@@ -4,6 +4,7 @@
 //! they talk to AWS, with real signatures. Objects are plain files; roles, their
 //! trust policies and session policies are enforced; faults strike where a test asks for them
 //! ([`faults`]), and everything that was asked can be looked up ([`request_log`]).
+//! [`braintrust`] is the data plane of Braintrust beside it, likewise for the demo and tests.
 //!
 //! ```text
 //! <data>/s3/<bucket>/<key>   an object, as a plain file
@@ -21,6 +22,7 @@ mod shared;
 mod sts;
 mod time;
 
+pub mod braintrust;
 pub mod bus;
 pub mod faults;
 pub mod iam;

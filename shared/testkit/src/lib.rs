@@ -8,12 +8,14 @@
 pub mod clock;
 pub mod conformance;
 pub mod entropy;
+pub mod exports;
 pub mod scripted;
 pub mod sinks;
 pub mod store;
 
 pub use clock::VirtualClock;
 pub use entropy::SeededEntropy;
+pub use exports::{MemoryBus, MemoryExports, MemorySource};
 pub use scripted::Script;
 pub use sinks::{MemorySink, MemorySinks};
 pub use store::MemoryStore;

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use audit_delivery::{Delivery, Settings};
 use audit_writer::Writer;
-use audit_writer::message::{Batch, Record};
 use futures_util::FutureExt;
 use sealift_core::Timestamp;
 use sealift_core::delivery::encode::Encoding;
@@ -26,6 +25,7 @@ use sealift_core::log::{Head, sequence_of};
 use sealift_core::partition::Tag;
 use sealift_core::segment::Segment;
 use sealift_core::selection::Selection;
+use sealift_core::sqs::{Batch, Record};
 use sealift_testkit::sinks::Health;
 use sealift_testkit::{MemorySinks, MemoryStore, SeededEntropy, VirtualClock};
 

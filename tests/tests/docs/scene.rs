@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use audit_delivery::{Delivery, Settings};
 use audit_writer::Writer;
-use audit_writer::message::Batch;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use sealift_core::Timestamp;
@@ -21,6 +20,7 @@ use sealift_core::gzip::Level;
 use sealift_core::id::{BucketName, DestinationId, KeyPrefix, ObjectKey, OrgId, RoleArn};
 use sealift_core::segment::Index;
 use sealift_core::selection::Selection;
+use sealift_core::sqs::Batch;
 use sealift_testkit::sinks::Health;
 use sealift_testkit::{MemorySinks, MemoryStore, SeededEntropy, VirtualClock};
 use serde_json::Value;

@@ -1,7 +1,12 @@
 //! Permission policies: what a customer's role may do once it is assumed.
 //!
-//! [`least`] is what Sealift asks for. The `…_as_documented` forms are those of the two public
-//! guides that customers may have followed already; they grant more than delivery needs.
+//! [`least`] and [`export_least`] are what Sealift asks for. The `…_as_documented` forms are
+//! those of the two public guides that customers may have followed already; they grant more than
+//! is needed. [`session`] and [`export_session`] narrow each session, whatever its role may do.
+
+mod exports;
+
+pub use self::exports::{TEST_OBJECT, export_least, export_session, test_object};
 
 use super::{
     ActionElement, ActionPattern, Conditions, Document, Effect, List, Partition, ResourceElement,
@@ -64,7 +69,11 @@ pub fn session(
     prefix: &KeyPrefix,
     kms_key: Option<&KmsKeyArn>,
 ) -> Result<Document, SessionPolicyTooLong> {
-    let document = least(partition, bucket, prefix, kms_key);
+    within_limit(least(partition, bucket, prefix, kms_key))
+}
+
+/// A document that STS takes for a session policy.
+fn within_limit(document: Document) -> Result<Document, SessionPolicyTooLong> {
     match document.to_string().len() {
         length if length > SESSION_POLICY_MAX => Err(SessionPolicyTooLong { length }),
         _ => Ok(document),

@@ -64,8 +64,8 @@ pub(super) fn wiring(
                 | "AWS::Serverless::Function"
                 | "AWS::S3::Bucket"
         );
-        if flows && document.get("Condition").is_some() {
-            return Err(node.error("a condition on the resource is not understood here"));
+        if flows && !is_created(template, &wiring.parameters, &node, document)? {
+            continue;
         }
         match kind {
             "AWS::Events::EventBus" => {
@@ -93,6 +93,34 @@ pub(super) fn wiring(
         .mappings
         .sort_by(|a, b| (&a.function, &a.queue).cmp(&(&b.function, &b.queue)));
     Ok(wiring)
+}
+
+/// Whether a resource's condition holds, if it has one. Only the comparison of a parameter with
+/// a text is understood.
+fn is_created(
+    template: &Template,
+    parameters: &BTreeMap<String, String>,
+    node: &Node<'_>,
+    document: &Value,
+) -> Result<bool, TemplateError> {
+    let Some(name) = document.get("Condition").and_then(Value::as_str) else {
+        return Ok(true);
+    };
+    let condition = template
+        .section("Conditions")
+        .find(|(known, _)| *known == name)
+        .map(|(_, condition)| condition);
+    let compared = || {
+        let sides = condition?.get("Fn::Equals")?.as_array()?;
+        let parameter = sides.first()?.get("Ref")?.as_str()?;
+        Some((parameters.get(parameter)?, sides.get(1)?.as_str()?))
+    };
+    let (value, expected) = compared().ok_or_else(|| {
+        node.error(format!(
+            "the condition {name} is not understood here: it must be !Equals [!Ref <parameter>, <text>]"
+        ))
+    })?;
+    Ok(value == expected)
 }
 
 /// SAM would merge these into each function; here each says them for itself.

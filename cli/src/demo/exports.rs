@@ -1,0 +1,259 @@
+//! The demo's exports: real log rows in the embedded Braintrust, exported three ways.
+//!
+//! For each project of the rows there are three automations: the spans as Parquet, the traces
+//! as Parquet, and the spans as JSON Lines, each into its own folder of the stack's own
+//! bucket.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use sealift_core::export::automation::Automation;
+use sealift_core::export::name::slug_of;
+use sealift_core::id::{AutomationId, OrgId, ProjectId, XactId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::input::{Lines, lines_of, open_lines};
+use crate::stack::Stack;
+use crate::stack::platform::{Platform, RowFiles};
+
+mod files;
+mod report;
+mod verify;
+
+/// The committed excerpt of real rows.
+const EXCERPT: &[u8] = include_bytes!("../../../events/corpus/spans.jsonl.gz");
+
+/// What the excerpt's project is called.
+const EXCERPT_PROJECT: &str = "Grade school math";
+
+/// How long the exports may take on the stack's clock.
+const LIMIT: Duration = Duration::from_hours(12);
+
+/// The rows that the demo exports.
+#[derive(Debug)]
+pub(super) struct Rows {
+    /// The file; the excerpt if there is none.
+    file: Option<PathBuf>,
+    organization: OrgId,
+    /// The projects' names and numbers of rows.
+    projects: BTreeMap<ProjectId, (String, u64)>,
+}
+
+/// What the demo needs of a row.
+#[derive(Deserialize)]
+struct Head {
+    org_id: OrgId,
+    project_id: ProjectId,
+}
+
+/// One automation of the demo.
+#[derive(Debug, Clone)]
+struct Way {
+    id: AutomationId,
+    project: ProjectId,
+    /// The folder below the bucket: `braintrust/<slug>/spans`.
+    folder: String,
+    what: What,
+}
+
+/// What is exported, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Spans,
+    Traces,
+    SpansAsLines,
+}
+
+impl What {
+    const ALL: [Self; 3] = [Self::Spans, Self::Traces, Self::SpansAsLines];
+
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Spans => "spans",
+            Self::Traces => "traces",
+            Self::SpansAsLines => "spans-jsonl",
+        }
+    }
+
+    fn definition(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Spans => ("log_spans", "parquet"),
+            Self::Traces => ("log_traces", "parquet"),
+            Self::SpansAsLines => ("log_spans", "jsonl"),
+        }
+    }
+}
+
+impl Rows {
+    /// Reads the file once, and puts its rows into the folder for the embedded Braintrust.
+    /// `name` is what a single project is called.
+    pub(super) fn prepare(
+        file: Option<PathBuf>,
+        name: Option<&str>,
+        data: &Path,
+    ) -> anyhow::Result<Self> {
+        let mut organization = None;
+        let mut counts: BTreeMap<ProjectId, u64> = BTreeMap::new();
+        let mut rows = RowFiles::new(data);
+        let mut number = 0_u64;
+        for line in Self::lines(file.as_deref())? {
+            let line = line?;
+            number += 1;
+            let head: Head = serde_json::from_str(&line).with_context(|| {
+                format!(
+                    "row {number} is no row of Braintrust's logs (it needs org_id and project_id)"
+                )
+            })?;
+            let known = organization.get_or_insert_with(|| head.org_id.clone());
+            if *known != head.org_id {
+                bail!(
+                    "row {number} is of organization {}, and those before it of {known}: a stack serves one",
+                    head.org_id
+                );
+            }
+            rows.add(&head.project_id, &line)?;
+            *counts.entry(head.project_id).or_default() += 1;
+        }
+        rows.finish()?;
+        let Some(organization) = organization else {
+            bail!("{} holds no rows", name_of(file.as_deref()));
+        };
+        let only = counts.len() == 1;
+        let named = |id: &ProjectId| match (name, &file) {
+            (Some(name), _) if only => name.to_owned(),
+            (None, None) => EXCERPT_PROJECT.to_owned(),
+            _ => format!(
+                "Project {}",
+                id.as_str().chars().take(8).collect::<String>()
+            ),
+        };
+        let projects: BTreeMap<_, _> = counts
+            .into_iter()
+            .map(|(id, count)| (id.clone(), (named(&id), count)))
+            .collect();
+        let names = projects
+            .iter()
+            .map(|(id, (name, _))| (id.clone(), name.clone()));
+        let platform = Platform {
+            organization: organization.clone(),
+            projects: names.collect(),
+        };
+        platform.save(data)?;
+        Ok(Self {
+            file,
+            organization,
+            projects,
+        })
+    }
+
+    fn lines(file: Option<&Path>) -> anyhow::Result<Lines> {
+        match file {
+            Some(file) => open_lines(file),
+            None => lines_of(Box::new(EXCERPT), name_of(None)),
+        }
+    }
+
+    /// What they are, for people.
+    pub(super) fn name(&self) -> String {
+        name_of(self.file.as_deref())
+    }
+
+    fn count(&self) -> u64 {
+        self.projects.values().map(|(_, count)| count).sum()
+    }
+}
+
+fn name_of(file: Option<&Path>) -> String {
+    file.map_or_else(
+        || "real log rows, part of the program".to_owned(),
+        |file| file.display().to_string(),
+    )
+}
+
+/// Exports the rows, checks what lies in the bucket, and tells.
+pub(super) async fn run(
+    stack: &Stack,
+    data: &Path,
+    rows: &Rows,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let ways = register(stack, rows).await?;
+    let limit = stack.now().checked_add(LIMIT)?;
+    stack.run_exports(limit).await?;
+    let registry = stack.automations();
+    let mut exported = Vec::new();
+    for way in &ways {
+        let cursor = registry.cursor(&way.id).await?.body;
+        if let Some(failure) = cursor.failure {
+            bail!(
+                "the export to {} failed: {} {}",
+                way.folder,
+                failure.failure,
+                failure.advice
+            );
+        }
+        let found = files::read(data, stack.export_bucket.as_str(), way)?;
+        exported.push((way.clone(), cursor.counts, found));
+    }
+    report::print(out, stack, data, rows, &exported)?;
+    verify::compare(rows, &exported)?;
+    let (count, ways) = (rows.count(), ways.len());
+    writeln!(
+        out,
+        "\nAll {count} rows lie in the bucket, each once, in the hour of its transaction, by {ways} automations."
+    )?;
+    Ok(())
+}
+
+/// Three automations for each project, from the first row on.
+async fn register(stack: &Stack, rows: &Rows) -> anyhow::Result<Vec<Way>> {
+    let registry = stack.automations();
+    let now_ms = stack.now().as_millisecond();
+    let mut ways = Vec::new();
+    for (project, (name, _)) in &rows.projects {
+        let slug = slug_of(name);
+        for what in What::ALL {
+            let folder = format!("braintrust/{slug}/{}", what.folder());
+            let id = AutomationId::parse(format!("{slug}-{}", what.folder()))?;
+            let automation = Automation {
+                id: id.clone(),
+                organization: rows.organization.clone(),
+                project_id: project.clone(),
+                name: format!("{name}: {}", what.folder()),
+                description: None,
+                created_ms: now_ms,
+                config: serde_json::from_value(config(stack, what, &folder))?,
+                bucket_owner: None,
+            };
+            registry.register(&automation, XactId::ZERO, now_ms).await?;
+            ways.push(Way {
+                id,
+                project: project.clone(),
+                folder,
+                what,
+            });
+        }
+    }
+    Ok(ways)
+}
+
+/// Braintrust's own configuration.
+fn config(stack: &Stack, what: What, folder: &str) -> Value {
+    let (definition, format) = what.definition();
+    json!({
+        "event_type": "btql_export",
+        "export_definition": {"type": definition},
+        "export_path": format!("s3://{}/{folder}", stack.export_bucket),
+        "format": format,
+        "interval_seconds": 3600,
+        "credentials": {
+            "type": "aws_iam",
+            "role_arn": stack.export_role,
+            "external_id": what.folder(),
+        },
+    })
+}

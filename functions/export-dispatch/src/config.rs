@@ -1,0 +1,105 @@
+//! The function's variables. `README.md` has them as a table.
+
+use sealift_core::id::BucketName;
+use sealift_core::variables::{BadVariables, Variables};
+
+use crate::Settings;
+
+/// The variables that [`Config`] reads.
+pub const VARIABLES: [&str; 8] = [
+    "SEALIFT_STATE_BUCKET",
+    "SEALIFT_BUS",
+    "SEALIFT_API_URL",
+    "SEALIFT_API_KEY_PARAMETER",
+    "SEALIFT_API_ORGANIZATION",
+    "SEALIFT_API_REQUESTS_PER_MINUTE",
+    "SEALIFT_EXPORT_SHARDS",
+    "SEALIFT_LOG_LEVEL",
+];
+
+/// What the function is told at its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The bucket of the timetable and the budget.
+    pub state_bucket: BucketName,
+    /// The bus that due events are put on.
+    pub bus: String,
+    /// The URL of Braintrust's API or of a data plane.
+    pub api_url: String,
+    /// The parameter that holds the API key.
+    pub api_key_parameter: String,
+    /// The organization's name, where the key belongs to several.
+    pub api_organization: Option<String>,
+    /// How dispatching goes about it.
+    pub settings: Settings,
+    /// What is logged: a `tracing` filter.
+    pub log_level: String,
+}
+
+impl Config {
+    /// Reads the variables through a lookup. Every bad one is reported.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, BadVariables> {
+        let mut variables = Variables::new(lookup);
+        let state_bucket = variables.required("SEALIFT_STATE_BUCKET");
+        let bus = variables.required("SEALIFT_BUS");
+        let api_url = variables.required("SEALIFT_API_URL");
+        let api_key_parameter = variables.required("SEALIFT_API_KEY_PARAMETER");
+        let api_organization = variables.optional("SEALIFT_API_ORGANIZATION");
+        let rate = variables.number("SEALIFT_API_REQUESTS_PER_MINUTE", 1..=1_000_000, 20);
+        let shards = variables.number("SEALIFT_EXPORT_SHARDS", 1..=1000, 1);
+        let log_level = variables.optional("SEALIFT_LOG_LEVEL");
+        variables.finish(|| {
+            Some(Self {
+                state_bucket: state_bucket?,
+                bus: bus?,
+                api_url: api_url?,
+                api_key_parameter: api_key_parameter?,
+                api_organization,
+                settings: Settings {
+                    shards: u16::try_from(shards).ok()?,
+                    requests_per_minute: u32::try_from(rate).ok()?,
+                    ..Settings::default()
+                },
+                log_level: log_level.unwrap_or_else(|| "info".to_owned()),
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_left_out_has_the_documented_defaults() {
+        let lookup = |name: &str| {
+            let value = match name {
+                "SEALIFT_STATE_BUCKET" => "sealift-state",
+                "SEALIFT_BUS" => "sealift",
+                "SEALIFT_API_URL" => "https://api.braintrust.dev",
+                "SEALIFT_API_KEY_PARAMETER" => "/sealift/braintrust-api-key",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        };
+        let settings = Config::from_lookup(lookup).unwrap().settings;
+        assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
+    fn every_bad_variable_is_named() {
+        let error = Config::from_lookup(|name| {
+            (name == "SEALIFT_API_REQUESTS_PER_MINUTE").then(|| "0".to_owned())
+        })
+        .unwrap_err();
+        for name in [
+            "SEALIFT_STATE_BUCKET",
+            "SEALIFT_BUS",
+            "SEALIFT_API_URL",
+            "SEALIFT_API_KEY_PARAMETER",
+            "SEALIFT_API_REQUESTS_PER_MINUTE",
+        ] {
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+}

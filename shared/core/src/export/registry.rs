@@ -1,0 +1,254 @@
+//! The three documents of an automation, kept in line with each other: what it is, how far it
+//! has come, and when it is due.
+//!
+//! They are written in that order, each only if it is missing, so that a registration which was
+//! cut off is completed by doing it again, and never sets back a cursor that has moved.
+
+use crate::document::{DocumentError, Saved, Stored};
+use crate::export::automation::{
+    AUTOMATIONS, Automation, AutomationStatus, Definition, ExportPlan, InvalidAutomation,
+};
+use crate::export::cursor::ExportCursor;
+use crate::export::timetable::{Entry, Timetable, shard_of};
+use crate::id::{AutomationId, ObjectKey, XactId};
+use crate::ports::{Entropy, ObjectStore, StoreError};
+
+/// Why an automation could not be looked up or changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// A document could not be read or written.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It cannot be run as it is.
+    #[error(transparent)]
+    Invalid(#[from] InvalidAutomation),
+    /// There is none of that id.
+    #[error("there is no automation {0}")]
+    Unknown(AutomationId),
+    /// There is one of that id, and it is another.
+    #[error(
+        "there is an automation {0} already, with another configuration; take another id, or change that one"
+    )]
+    Taken(AutomationId),
+    /// The timetable was made with another number of shards.
+    #[error(
+        "the timetable was made with {is} shards, but SEALIFT_EXPORT_SHARDS says {wanted}; set it back: \
+         the number cannot be changed once there are automations"
+    )]
+    Shards {
+        /// The number in the timetable.
+        is: u16,
+        /// The number in the settings.
+        wanted: u16,
+    },
+}
+
+/// The automations of a stack.
+#[derive(Debug, Clone)]
+pub struct Registry<S, E> {
+    /// The state bucket.
+    pub store: S,
+    /// Chance, for the documents' nonces.
+    pub entropy: E,
+    /// The number of shards of the timetable.
+    pub shards: u16,
+}
+
+impl<S: ObjectStore, E: Entropy> Registry<S, E> {
+    /// Registers an automation that starts behind a position, and is due at once. Doing it again
+    /// changes nothing. Tells whether it was new.
+    pub async fn register(
+        &self,
+        automation: &Automation,
+        start: XactId,
+        now_ms: i64,
+    ) -> Result<bool, RegistryError> {
+        let plan = automation.plan()?;
+        let place = Automation::place(&automation.id);
+        let saved = place
+            .create(&self.store, automation.clone(), &self.entropy)
+            .await?;
+        let new = matches!(saved, Saved::Done(_));
+        if !new {
+            let there = self.automation(&automation.id).await?;
+            // When it was first written does not make it another.
+            let created_ms = there.created_ms;
+            if there
+                != (Automation {
+                    created_ms,
+                    ..automation.clone()
+                })
+            {
+                return Err(RegistryError::Taken(automation.id.clone()));
+            }
+        }
+        let cursor = ExportCursor::starting(
+            automation.organization.clone(),
+            automation.project_id.clone(),
+            start,
+        );
+        // Refused means that it has one.
+        ExportCursor::place(&automation.id)
+            .create(&self.store, cursor, &self.entropy)
+            .await?;
+        let entry = entry_of(automation, &plan, start, now_ms);
+        self.update_shard(&automation.id, |table| {
+            (!table.entries.contains_key(&automation.id)).then(|| {
+                let mut table = table.clone();
+                table.entries.insert(automation.id.clone(), entry.clone());
+                table
+            })
+        })
+        .await?;
+        Ok(new)
+    }
+
+    /// The automation.
+    pub async fn automation(&self, id: &AutomationId) -> Result<Automation, RegistryError> {
+        let read = Automation::place(id).load(&self.store).await?;
+        read.map(|read| read.body)
+            .ok_or_else(|| RegistryError::Unknown(id.clone()))
+    }
+
+    /// Its cursor, to be replaced.
+    pub async fn cursor(&self, id: &AutomationId) -> Result<Stored<ExportCursor>, RegistryError> {
+        let read = ExportCursor::place(id).load(&self.store).await?;
+        read.ok_or_else(|| RegistryError::Unknown(id.clone()))
+    }
+
+    /// Its entry of the timetable.
+    pub async fn entry(&self, id: &AutomationId) -> Result<Option<Entry>, RegistryError> {
+        let read = Timetable::place(shard_of(id, self.shards))
+            .load(&self.store)
+            .await?;
+        Ok(read.and_then(|read| read.body.entries.get(id).cloned()))
+    }
+
+    /// The ids of all automations, in order.
+    pub async fn list(&self) -> Result<Vec<AutomationId>, RegistryError> {
+        let mut ids = Vec::new();
+        let mut after: Option<ObjectKey> = None;
+        loop {
+            let page = self.store.list(AUTOMATIONS, after.as_ref(), 1000).await?;
+            let Some(last) = page.last() else {
+                return Ok(ids);
+            };
+            after = Some(last.key.clone());
+            let names = page.iter().filter_map(|line| {
+                let name = line.key.as_str().strip_prefix(AUTOMATIONS)?;
+                AutomationId::parse(name.strip_suffix(".json")?).ok()
+            });
+            ids.extend(names);
+        }
+    }
+
+    /// Pauses or resumes it. A resumed one is due at once.
+    pub async fn set_active(
+        &self,
+        id: &AutomationId,
+        active: bool,
+        now_ms: i64,
+    ) -> Result<(), RegistryError> {
+        let status = if active {
+            AutomationStatus::Active
+        } else {
+            AutomationStatus::Paused
+        };
+        self.automation(id).await?;
+        Automation::place(id)
+            .update(&self.store, &self.entropy, |there| {
+                let mut changed = there?.clone();
+                changed.config.status = Some(status);
+                (Some(&changed) != there).then_some(changed)
+            })
+            .await?;
+        self.update_entry(id, |entry| {
+            if active && entry.paused {
+                entry.next_ms = now_ms;
+                entry.quiet = false;
+            }
+            entry.paused = !active;
+        })
+        .await
+    }
+
+    /// Sets its cursor to another position, and makes it due at once.
+    pub async fn reset(
+        &self,
+        id: &AutomationId,
+        position: XactId,
+        now_ms: i64,
+    ) -> Result<(), RegistryError> {
+        self.cursor(id).await?;
+        ExportCursor::place(id)
+            .update(&self.store, &self.entropy, |there| {
+                let mut cursor = there?.clone();
+                cursor.reset(position);
+                Some(cursor)
+            })
+            .await?;
+        self.update_entry(id, |entry| {
+            entry.next_ms = now_ms;
+            entry.quiet = false;
+            entry.attempts = 0;
+            entry.position = position;
+        })
+        .await
+    }
+
+    /// Changes its entry of the timetable, if it has one.
+    pub async fn update_entry(
+        &self,
+        id: &AutomationId,
+        mut change: impl FnMut(&mut Entry) + Send,
+    ) -> Result<(), RegistryError> {
+        self.update_shard(id, |table| {
+            let mut table = table.clone();
+            let before = table.entries.get(id)?.clone();
+            let entry = table.entries.get_mut(id)?;
+            change(entry);
+            (*entry != before).then_some(table)
+        })
+        .await
+    }
+
+    async fn update_shard(
+        &self,
+        id: &AutomationId,
+        mut change: impl FnMut(&Timetable) -> Option<Timetable> + Send,
+    ) -> Result<(), RegistryError> {
+        let mut other = None;
+        Timetable::place(shard_of(id, self.shards))
+            .update(&self.store, &self.entropy, |there| {
+                let shards = self.shards;
+                let new = Timetable {
+                    shards,
+                    ..Timetable::default()
+                };
+                let there = there.unwrap_or(&new);
+                other = (there.shards != shards).then_some(there.shards);
+                other.is_none().then(|| change(there)).flatten()
+            })
+            .await?;
+        other.map_or(Ok(()), |is| {
+            let wanted = self.shards;
+            Err(RegistryError::Shards { is, wanted })
+        })
+    }
+}
+
+fn entry_of(automation: &Automation, plan: &ExportPlan, start: XactId, now_ms: i64) -> Entry {
+    Entry {
+        project_id: automation.project_id.clone(),
+        interval_seconds: plan.interval_seconds,
+        next_ms: now_ms,
+        paused: !automation.is_active(),
+        quiet: false,
+        surveyed: !matches!(plan.definition, Definition::Query(_)),
+        position: start,
+        attempts: 0,
+    }
+}
