@@ -59,7 +59,8 @@ struct TrustArgs {
 
 /// Print the permission policy of a role: what it may do with the bucket.
 ///
-/// Without --as-documented it is the least that the delivery of audit events needs.
+/// It is the least that the delivery of audit events needs, or with --export the least that
+/// interval exports need; with --as-documented what a public guide gives.
 #[derive(Debug, Args)]
 struct PermissionsArgs {
     /// The bucket that is written to
@@ -82,6 +83,10 @@ struct PermissionsArgs {
     /// Where the bucket is: aws, aws-cn or aws-us-gov
     #[arg(long, default_value_t)]
     partition: Partition,
+
+    /// For interval exports in place of audit events
+    #[arg(long, conflicts_with = "as_documented")]
+    export: bool,
 
     /// The policy of a public guide, which grants more than Sealift needs
     #[arg(long, value_name = "GUIDE", conflicts_with = "kms_key")]
@@ -145,6 +150,12 @@ fn trust_policy(args: &TrustArgs) -> anyhow::Result<Document> {
 fn permission_policy(args: &PermissionsArgs) -> anyhow::Result<Document> {
     let (partition, bucket) = (args.partition, &args.bucket);
     match (args.as_documented, &args.prefix) {
+        (None, Some(prefix)) if args.export => Ok(permissions::export_least(
+            partition,
+            bucket,
+            prefix,
+            args.kms_key.as_ref(),
+        )),
         (None, Some(prefix)) => Ok(permissions::least(
             partition,
             bucket,
@@ -395,6 +406,29 @@ mod tests {
           ]
         }
         "#
+        );
+    }
+
+    #[test]
+    fn the_least_of_exports_writes_in_parts_and_reads_nothing() {
+        let policy = printed(&[
+            "permissions",
+            "--bucket",
+            "logs",
+            "--prefix",
+            "b",
+            "--export",
+        ]);
+        for action in [
+            "s3:PutObject",
+            "s3:AbortMultipartUpload",
+            "logs/b/_sealift-test.txt",
+        ] {
+            assert!(policy.contains(action), "{policy}");
+        }
+        assert!(
+            !policy.contains("s3:Get") && !policy.contains("s3:List"),
+            "{policy}"
         );
     }
 

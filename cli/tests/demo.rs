@@ -64,6 +64,155 @@ async fn the_demo_delivers_the_real_excerpt_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_demo_exports_real_rows_and_the_automations_can_be_controlled() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, spans) = (folder.path().join("out"), excerpt("spans.jsonl.gz"));
+    let (data, spans) = (path(&data), path(&spans));
+    let page = sealift(&[
+        "demo",
+        "--spans",
+        spans,
+        "--project",
+        "Math (v2)",
+        "--data",
+        data,
+    ])
+    .await
+    .unwrap();
+    assert!(
+        page.contains("All 252 rows lie in the bucket, each once"),
+        "{page}"
+    );
+    assert!(
+        !page.contains("Sealift demo:"),
+        "no audit events were asked for: {page}"
+    );
+    let spans = folder
+        .path()
+        .join("out/s3/sealift-exports/braintrust/math-v2/spans");
+    for hour in ["hour=00", "hour=06"] {
+        assert!(spans.join("date=2025-11-21").join(hour).is_dir());
+    }
+
+    let id = "math-v2-spans";
+    let export = |words: &[&'static str]| {
+        let words = [&["export"], words, &["--data"]].concat();
+        async move { sealift(&[&words[..], &[data]].concat()).await }
+    };
+    let status = export(&["status"]).await.unwrap();
+    for part in [
+        "math-v2-spans",
+        "math-v2-traces",
+        "math-v2-spans-jsonl",
+        "252 rows in 7 files",
+    ] {
+        assert!(status.contains(part), "{part}: {status}");
+    }
+    let again = export(&["run", id]).await.unwrap();
+    assert!(
+        again.contains("done: 0 rows in 0 files, 1 request"),
+        "{again}"
+    );
+    let tested = export(&["test", id]).await.unwrap();
+    assert!(
+        tested.contains("an object could be written and deleted"),
+        "{tested}"
+    );
+    let paused = export(&["pause", id]).await.unwrap();
+    assert!(paused.contains("paused"), "{paused}");
+    let rewound = export(&["reset", id, "--start", "2025-11-21T05:00:00Z"])
+        .await
+        .unwrap();
+    assert!(
+        rewound.contains("generation 1") && rewound.contains("paused"),
+        "{rewound}"
+    );
+    let resumed = export(&["resume", id]).await.unwrap();
+    assert!(resumed.contains("324 rows in 9 files"), "{resumed}");
+    let json = export(&["status", id, "--json"]).await.unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["cursor"]["generation"], 1);
+    let error = export(&["run", "nobody"]).await.unwrap_err();
+    assert!(
+        error.to_string().contains("there is no automation nobody"),
+        "{error:#}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_automation_is_created_from_braintrusts_own_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, spans) = (folder.path().join("out"), excerpt("spans.jsonl.gz"));
+    let (data, spans) = (path(&data), path(&spans));
+    sealift(&["demo", "--spans", spans, "--data", data])
+        .await
+        .unwrap();
+    let file = folder.path().join("automation.json");
+    let mut automation = serde_json::json!({
+        "project_id": "f1e858a4-58e3-408f-983f-016760d7fa25",
+        "name": "Grades",
+        "config": {
+            "event_type": "btql_export",
+            "export_definition": {
+                "type": "btql_query",
+                "btql_query": "SELECT _xact_id, id, created, output FROM \
+                    project_logs('f1e858a4-58e3-408f-983f-016760d7fa25') \
+                    WHERE span_attributes.type = 'score'",
+            },
+            "export_path": "s3://sealift-exports/grades",
+            "format": "parquet",
+            "interval_seconds": 3600,
+            "credentials": {
+                "type": "aws_iam",
+                "role_arn": "arn:aws:iam::123456789012:role/sealift-own-exports",
+                "external_id": "grades",
+            },
+        },
+    });
+    std::fs::write(&file, automation.to_string()).unwrap();
+    let org = "5abfae3a-7aa7-4653-a9c8-b3efcb18f584";
+    let create = [
+        "export",
+        "create",
+        path(&file),
+        "--org",
+        org,
+        "--id",
+        "grades",
+        "--data",
+        data,
+    ];
+    let page = sealift(&create).await.unwrap();
+    assert!(page.contains("automation grades created"), "{page}");
+    assert!(sealift(&create).await.unwrap().contains("exists already"));
+    let page = sealift(&["export", "run", "grades", "--data", data])
+        .await
+        .unwrap();
+    assert!(page.contains("112 rows in 7 files"), "{page}");
+    automation["config"]["export_definition"]["btql_query"] =
+        "SELECT count(1) FROM project_logs('x') GROUP BY id".into();
+    std::fs::write(&file, automation.to_string()).unwrap();
+    let error = sealift(&create).await.unwrap_err();
+    assert!(
+        error.to_string().contains("btql_query cannot be used"),
+        "{error:#}"
+    );
+    automation["config"]["credentials"]["external_id"] = serde_json::Value::Null;
+    std::fs::write(&file, automation.to_string()).unwrap();
+    let error = format!("{:#}", sealift(&create).await.unwrap_err());
+    assert!(
+        error.contains("automation.json is no btql_export automation"),
+        "{error}"
+    );
+}
+
+fn excerpt(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../events/corpus")
+        .join(name)
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_parked_comes_back_once_its_shape_is_known() {
     let folder = tempfile::tempdir().unwrap();
     let (input, data) = (

@@ -16,17 +16,24 @@ use std::time::Duration;
 use audit_delivery::{Delivery, Report, Settings};
 use audit_writer::{Outcome, Writer};
 use flate2::read::MultiGzDecoder;
+use futures_util::FutureExt;
+use interval_export::Export;
 use md5::{Digest, Md5};
 use sealift_core::Timestamp;
 use sealift_core::destination::{
     Credentials, Destination, DestinationSet, Location, Region, Status, Storage,
 };
 use sealift_core::event::{Reading, Shapes, read};
+use sealift_core::export::automation::Automation;
+use sealift_core::export::registry::Registry;
 use sealift_core::gzip::Level;
-use sealift_core::id::{BucketName, DestinationId, KeyPrefix, ObjectKey, OrgId};
+use sealift_core::id::{
+    AutomationId, BucketName, DestinationId, KeyPrefix, ObjectKey, OrgId, ProjectId, XactId,
+};
 use sealift_core::log::{Log, sequence_of};
 use sealift_core::selection::Selection;
 use sealift_core::sqs::{Batch, Response};
+use sealift_testkit::exports::{MemoryBus, MemoryExports, MemorySource, Row};
 use sealift_testkit::{MemorySinks, MemoryStore, Script, SeededEntropy, VirtualClock};
 use serde_json::Value;
 
@@ -106,7 +113,12 @@ fn messages_are_as_sqs_hands_them_over() {
     for file in files("") {
         let json = json(&file);
         let Some(records) = json["Records"].as_array() else {
-            assert_eq!(file, "audit-delivery.tick.json");
+            let direct = [
+                "audit-delivery.tick.json",
+                "export-dispatch.finished.json",
+                "export-dispatch.tick.json",
+            ];
+            assert!(direct.contains(&file.as_str()), "{file}");
             continue;
         };
         for record in records {
@@ -173,6 +185,90 @@ fn what_wakes_delivery_tells_of_segments_and_is_no_audit_event() {
     assert_eq!(read(&tick, &Shapes::default()), Reading::Control);
     let known = ["audit-delivery.segments.json", "audit-delivery.tick.json"];
     assert_eq!(files("audit-delivery"), known);
+}
+
+/// The automation that the events are about, with one row to export.
+fn exports() -> (
+    MemoryExports,
+    MemoryStore,
+    VirtualClock,
+    Export<MemoryStore, MemorySource, MemoryExports, MemoryBus, VirtualClock, SeededEntropy>,
+) {
+    let clock = VirtualClock::new("2025-11-21T12:00:00Z".parse::<Timestamp>().unwrap());
+    let (state, entropy) = (MemoryStore::new(clock.clone()), SeededEntropy::new(1));
+    let automation = Automation {
+        id: AutomationId::parse("7c0b9a52-5b0e-4a7e-9f0c-8a1f5d2e6b11").unwrap(),
+        organization: OrgId::parse("org").unwrap(),
+        project_id: ProjectId::parse("p1").unwrap(),
+        name: "Logs export".to_owned(),
+        description: None,
+        created_ms: 0,
+        config: serde_json::from_value(serde_json::json!({
+            "event_type": "btql_export",
+            "export_definition": {"type": "log_spans"},
+            "export_path": "s3://your-bucket/braintrust/p1",
+            "format": "parquet",
+            "interval_seconds": 3600,
+            "credentials": {
+                "type": "aws_iam",
+                "role_arn": "arn:aws:iam::222222222222:role/export",
+                "external_id": "suffix",
+            },
+        }))
+        .unwrap(),
+        bucket_owner: None,
+    };
+    let registry = Registry {
+        store: state.clone(),
+        entropy: entropy.clone(),
+        shards: 1,
+    };
+    let registered = registry.register(&automation, XactId::ZERO, 0);
+    assert!(registered.now_or_never().unwrap().unwrap());
+    let source = MemorySource::new(clock.clone());
+    let xact = XactId::parse("1000196176995155968").unwrap();
+    source.upsert(&automation.project_id, [Row::new(xact, "a", "a")]);
+    let sinks = MemoryExports::new(clock.clone());
+    let export = Export::new(
+        state.clone(),
+        source,
+        sinks.clone(),
+        MemoryBus::default(),
+        clock.clone(),
+        entropy,
+        interval_export::Settings::default(),
+    );
+    (sinks, state, clock, export)
+}
+
+#[test]
+fn each_export_event_does_what_the_readme_says() {
+    let expected = [
+        ("interval-export.bad-automation.json", 2, 0),
+        ("interval-export.controls.json", 0, 0),
+        ("interval-export.due-again.json", 0, 1),
+        ("interval-export.due.json", 0, 1),
+    ];
+    assert_eq!(files("interval-export"), expected.map(|(file, ..)| file));
+    for (file, failed, exported) in expected {
+        let (sinks, state, clock, export) = exports();
+        let batch: Batch = serde_json::from_str(&text(file)).unwrap();
+        let deadline = clock.now().checked_add(Duration::from_mins(15)).unwrap();
+        let handled = Box::pin(export.handle(&batch, deadline));
+        let response = handled.now_or_never().unwrap();
+        assert_eq!(response.failures.len(), failed, "{file}");
+        let bucket = BucketName::parse("your-bucket").unwrap();
+        let keys: Vec<_> = sinks.objects(&bucket).into_keys().collect();
+        let data = keys.iter().filter(|key| key.as_str().ends_with(".parquet"));
+        assert_eq!(data.count(), exported, "{file}: {keys:?}");
+        if file.contains("controls") {
+            let id = AutomationId::parse("7c0b9a52-5b0e-4a7e-9f0c-8a1f5d2e6b11").unwrap();
+            let place = sealift_core::export::cursor::ExportCursor::place(&id);
+            let cursor = place.load(&state).now_or_never().unwrap().unwrap().unwrap();
+            assert_eq!(cursor.body.generation, 1);
+            assert!(cursor.body.tested.unwrap().deleted);
+        }
+    }
 }
 
 #[test]

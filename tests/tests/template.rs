@@ -553,14 +553,15 @@ fn a_rule_that_calls_a_function_may_call_it() {
             let TargetOf::Function(function) = &target.to else {
                 continue;
             };
-            let permitted = template
-                .resources_of("AWS::Lambda::Permission")
-                .any(|(_, permission)| {
-                    let permission = &permission["Properties"];
-                    permission["FunctionName"]["Ref"] == function.as_str()
-                        && permission["Principal"] == "events.amazonaws.com"
-                        && got(&permission["SourceArn"]) == rule.id
-                });
+            let permitted =
+                template
+                    .resources_of("AWS::Lambda::Permission")
+                    .any(|(_, permission)| {
+                        let permission = &permission["Properties"];
+                        permission["FunctionName"]["Ref"] == function.as_str()
+                            && permission["Principal"] == "events.amazonaws.com"
+                            && got(&permission["SourceArn"]) == rule.id
+                    });
             assert!(permitted, "{} may not call {function}", rule.id);
         }
     }

@@ -21,7 +21,7 @@ use sealift_core::ports::{BusEntry, Clock, EventBus, Failure, StoreError};
 use sealift_core::sqs::Batch;
 use sealift_embedded::bus::{Bus, Entry, Handler, MAX_REQUEST_ENTRIES};
 use sealift_embedded::template::Wiring;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{ACCOUNT, Stack, Time, variables};
 
@@ -40,7 +40,16 @@ impl Stack {
         let everything = KeyPrefix::parse("")?;
         let write =
             permissions::export_least(Partition::default(), &self.export_bucket, &everything, None);
-        let policies = [("write-exports", write.to_string())];
+        // The object of a test lies below each export's own path.
+        let delete = json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow",
+            "Action": "s3:DeleteObject",
+            "Resource": format!("arn:aws:s3:::{}/*/{}", self.export_bucket, permissions::TEST_OBJECT),
+        }]});
+        let policies = [
+            ("write-exports", write.to_string()),
+            ("delete-tests", delete.to_string()),
+        ];
         let policies: Vec<(&str, &str)> = policies
             .iter()
             .map(|(name, text)| (*name, text.as_str()))

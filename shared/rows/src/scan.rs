@@ -380,12 +380,11 @@ impl<'a> Scanner<'a> {
 
 /// What is left of a string from the first byte on that does not stand for itself: a quote, a
 /// backslash, a control character.
+#[inline]
 fn plain_end(mut rest: &[u8]) -> &[u8] {
-    const WORD: usize = size_of::<u64>();
-    const BLOCK: usize = 4 * WORD;
     // Names and ids end soon; texts do not, and whole blocks of them are told apart at once.
     for _ in 0..2 {
-        let Some((word, after)) = rest.split_first_chunk::<WORD>() else {
+        let Some((word, after)) = rest.split_first_chunk::<8>() else {
             return byte_by_byte(rest);
         };
         if let Some(index) = first_special(*word) {
@@ -393,14 +392,14 @@ fn plain_end(mut rest: &[u8]) -> &[u8] {
         }
         rest = after;
     }
-    while let Some((block, after)) = rest.split_first_chunk::<BLOCK>() {
+    while let Some((block, after)) = rest.split_first_chunk::<32>() {
         let special = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
         if block.iter().fold(false, |any, byte| any | special(byte)) {
             break;
         }
         rest = after;
     }
-    while let Some((word, after)) = rest.split_first_chunk::<WORD>() {
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
         if let Some(index) = first_special(*word) {
             return rest.get(index..).unwrap_or_default();
         }

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use jiff::Timestamp;
+use jiff::civil::{Date, Time};
+use jiff::tz::Offset;
 
 use crate::scan::{Kind, Value};
 
@@ -48,17 +49,44 @@ pub(crate) fn micros(value: Value<'_>) -> Option<i64> {
         b'd' => is.is_ascii_digit(),
         _ => is == form,
     };
-    if !head.iter().zip(form).all(fits) || head.ends_with(b":60") {
+    if !head.iter().zip(form).all(fits) {
         return None;
     }
-    match tail {
-        [b'Z'] => {}
-        [b'.', digits @ .., b'Z'] if digits.iter().all(u8::is_ascii_digit) => {}
+    let fraction = match tail {
+        [b'Z'] => 0,
+        [b'.', digits @ .., b'Z'] => micros_of_fraction(digits)?,
         _ => return None,
+    };
+    let two = |at: usize| i8::try_from(digits_at(head, at, 2)).ok();
+    let year = i16::try_from(digits_at(head, 0, 4)).ok()?;
+    // A leap second, :60, is none here.
+    let date = Date::new(year, two(5)?, two(8)?).ok()?;
+    let time = Time::new(two(11)?, two(14)?, two(17)?, 0).ok()?;
+    let second = Offset::UTC.to_timestamp(date.to_datetime(time)).ok()?;
+    second.as_microsecond().checked_add(fraction)
+}
+
+/// The number in the digits at a place, which are digits.
+fn digits_at(text: &[u8], at: usize, length: usize) -> u32 {
+    let digits = text.iter().skip(at).take(length);
+    digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
+}
+
+/// Microseconds of the digits behind the point, of which there may be more only if they are
+/// zeros.
+fn micros_of_fraction(digits: &[u8]) -> Option<i64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
     }
-    let time: Timestamp = text.parse().ok()?;
-    let exact = time.subsec_nanosecond() % 1000 == 0;
-    exact.then(|| time.as_microsecond())
+    if digits.iter().skip(6).any(|digit| *digit != b'0') {
+        return None;
+    }
+    let padded = digits
+        .iter()
+        .copied()
+        .chain(std::iter::repeat(b'0'))
+        .take(6);
+    Some(padded.fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))
 }
 
 /// Digits that any number of 64 bits may have.
@@ -363,7 +391,7 @@ mod tests {
 
         #[test]
         fn a_time_that_fits_comes_back(micro in -62_135_596_800_000_000i64..253_402_300_800_000_000) {
-            let time = Timestamp::from_microsecond(micro).unwrap();
+            let time = jiff::Timestamp::from_microsecond(micro).unwrap();
             prop_assert_eq!(micros(&format!("\"{time}\"")), Some(micro));
         }
     }

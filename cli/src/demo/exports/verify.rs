@@ -55,7 +55,12 @@ pub(super) fn compare(rows: &Rows, exported: &[(Way, Counts, Vec<Found>)]) -> an
                 }
                 let hour = hour_of(row.1).map(|hour| hour.folder()).unwrap_or_default();
                 if way.what != What::Traces && !file.key.starts_with(&hour) {
-                    bail!("{}/{}: row {} lies in another hour", way.folder, file.key, row.0);
+                    bail!(
+                        "{}/{}: row {} lies in another hour",
+                        way.folder,
+                        file.key,
+                        row.0
+                    );
                 }
             }
         }

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 use crate::document::{Document, Place};
 use crate::export::user_query::UserQuery;
@@ -99,7 +100,9 @@ impl Automation {
         let definition = match &config.export_definition {
             ExportDefinition::LogTraces => Definition::Traces,
             ExportDefinition::LogSpans => Definition::Spans,
-            ExportDefinition::BtqlQuery { btql_query } => Definition::Query(self.query(btql_query)?),
+            ExportDefinition::BtqlQuery { btql_query } => {
+                Definition::Query(self.query(btql_query)?)
+            }
         };
         let account = || {
             AccountId::parse(role.account()).map_err(|e| invalid("config.credentials.role_arn", &e))
@@ -110,10 +113,10 @@ impl Automation {
             format: config.format,
             interval_seconds: whole(
                 "config.interval_seconds",
-                config.interval_seconds,
+                &config.interval_seconds,
                 INTERVAL_SECONDS,
             )?,
-            batch_size: match config.batch_size {
+            batch_size: match &config.batch_size {
                 None => DEFAULT_BATCH_SIZE,
                 Some(size) => whole("config.batch_size", size, 1..=LARGEST_BATCH_SIZE)?,
             },
@@ -149,8 +152,8 @@ impl Automation {
     }
 }
 
-/// A `btql_export` configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A `btql_export` configuration. It is written as it was read, `3600` and `3600.0` included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportConfig {
     /// Always `btql_export`.
@@ -168,16 +171,13 @@ pub struct ExportConfig {
     /// The files' format.
     pub format: Format,
     /// Seconds between the starts of two runs.
-    pub interval_seconds: f64,
+    pub interval_seconds: Number,
     /// The way into the bucket.
     pub credentials: ExportCredentials,
     /// Rows of a page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batch_size: Option<f64>,
+    pub batch_size: Option<Number>,
 }
-
-// Numbers come from JSON, which has no NaN.
-impl Eq for ExportConfig {}
 
 /// The kind of automation that exports rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -312,10 +312,11 @@ fn invalid(field: &'static str, error: &dyn fmt::Display) -> InvalidAutomation {
 
 fn whole(
     field: &'static str,
-    number: f64,
+    written: &Number,
     bounds: std::ops::RangeInclusive<u32>,
 ) -> Result<u32, InvalidAutomation> {
     let (low, high) = (*bounds.start(), *bounds.end());
+    let number = written.as_f64().unwrap_or(f64::NAN);
     if number.fract() == 0.0 && (f64::from(low)..=f64::from(high)).contains(&number) {
         #[expect(
             clippy::cast_possible_truncation,
@@ -326,7 +327,7 @@ fn whole(
     }
     refuse(
         field,
-        format!("{number} is no whole number from {low} to {high}"),
+        format!("{written} is no whole number from {low} to {high}"),
     )
 }
 
@@ -418,6 +419,7 @@ mod tests {
         config["interval_seconds"] = json!(3600.0);
         let read: ExportConfig = serde_json::from_value(config.clone()).unwrap();
         assert_eq!(serde_json::to_value(&read).unwrap(), config);
+        assert_eq!(automation(config.clone()).plan().unwrap().batch_size, 500);
         assert!(!automation(config).is_active());
     }
 

@@ -89,6 +89,9 @@ fn deployed(answers: Answers) -> (TestBus, Arc<Recorder>, Arc<Recorder>) {
     let (writer, delivery) = (recorder(answers), recorder(vec![succeed]));
     bus.register("AuditWriter", Arc::clone(&writer) as Arc<dyn Handler>);
     bus.register("AuditDelivery", Arc::clone(&delivery) as Arc<dyn Handler>);
+    for other in ["ExportDispatch", "IntervalExport"] {
+        bus.register(other, recorder(vec![|_| Ok(Value::Null)]));
+    }
     (bus, writer, delivery)
 }
 

@@ -23,7 +23,7 @@ const LEVELS: usize = 4 << 10;
 
 /// Ids that a row group's bloom filter is made for. It is folded to what they need in the end;
 /// with more of them it is only less sharp.
-const BLOOM_IDS: u64 = 1 << 17;
+const BLOOM_IDS: u64 = 1 << 16;
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
 /// How a column is laid out.
