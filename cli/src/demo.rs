@@ -29,7 +29,10 @@ mod tenants;
 mod verify;
 
 /// A folder that holds this file was made by the demo, and may be made anew.
-const MARKER: &str = "made-by-sealift-demo";
+pub(crate) const MARKER: &str = "made-by-sealift-demo";
+
+/// The file that a stack on the folder holds locked.
+const LOCK: &str = "lock";
 
 /// Deliver real audit events and log rows into buckets on this machine, and check every one.
 ///
@@ -131,14 +134,18 @@ pub async fn run(args: DemoArgs, out: &mut impl Write) -> anyhow::Result<()> {
         }
         None => None,
     };
-    make_anew(&args.data)?;
     let rows = match (&args.audit, &args.spans) {
         (Some(_), None) => None,
-        (_, spans) => {
-            let (file, name) = (spans.clone(), args.project.as_deref());
-            Some(exports::Rows::prepare(file, name, &args.data)?)
-        }
+        (_, spans) => Some(exports::Rows::survey(
+            spans.clone(),
+            args.project.as_deref(),
+        )?),
     };
+    // Only now: an input that cannot be used leaves the last demo as it is.
+    make_anew(&args.data)?;
+    if let Some(rows) = &rows {
+        rows.put_into(&args.data)?;
+    }
     let shapes = audit.as_ref().map(|(input, _)| input.shapes.clone());
     let shapes = shapes.map(|shapes| ("EventShapes".to_owned(), shapes));
     let stack = Stack::start(&args.data, shapes.into_iter().collect()).await?;
@@ -216,7 +223,7 @@ fn survey(input: &Input) -> anyhow::Result<Expected> {
 }
 
 /// Empties a folder that an earlier demo made. Any other folder that holds something is left
-/// alone.
+/// alone, and so is one that another process works on.
 fn make_anew(data: &Path) -> anyhow::Result<()> {
     let what = || format!("the folder {}", data.display());
     if data.exists() {
@@ -227,14 +234,31 @@ fn make_anew(data: &Path) -> anyhow::Result<()> {
                 data.display()
             );
         }
-        std::fs::remove_dir_all(data).with_context(what)?;
     }
     std::fs::create_dir_all(data).with_context(what)?;
+    // The stack's own lock, which stays where it is: whoever holds it keeps others out.
+    let lock = std::fs::File::create(data.join(LOCK)).with_context(what)?;
+    if lock.try_lock().is_err() {
+        bail!(
+            "{} is in use by another process; end it, or name another folder with --data",
+            data.display()
+        );
+    }
+    // First, so that a demo that is killed here leaves a folder that the next one may empty.
     std::fs::write(
         data.join(MARKER),
-        "The next `sealift demo` on this folder removes it.\n",
+        "The next `sealift demo` on this folder empties it.\n",
     )
-    .with_context(what)
+    .with_context(what)?;
+    for entry in std::fs::read_dir(data).with_context(what)? {
+        let entry = entry.with_context(what)?;
+        if entry.path().is_dir() {
+            std::fs::remove_dir_all(entry.path()).with_context(what)?;
+        } else if entry.file_name() != LOCK && entry.file_name() != MARKER {
+            std::fs::remove_file(entry.path()).with_context(what)?;
+        }
+    }
+    Ok(())
 }
 
 /// Notes when objects are written to a tenant's bucket.

@@ -1,13 +1,13 @@
 //! `sealift export`: the automations of a stack: create, look at, run and control them.
 //!
-//! What changes something is sent as a control event over the bus, so that a stack on this
-//! machine and a deployed one do the same; what only looks reads the documents.
+//! What controls a run is sent as a control event over the bus, so that a stack on this machine
+//! and a deployed one do the same; the others read and write the documents.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use sealift_aws::bus::EventBridgeBus;
 use sealift_aws::{OsEntropy, S3Store, SystemClock};
@@ -21,6 +21,7 @@ use sealift_core::ports::{Clock, Entropy, EventBus, ObjectStore};
 use serde::Deserialize;
 
 use self::status::Format;
+use crate::demo::MARKER;
 use crate::stack::Stack;
 
 mod status;
@@ -55,26 +56,22 @@ struct Target {
     state_bucket: Option<BucketName>,
 
     /// The bus of a deployed stack
-    #[arg(long, global = true, value_name = "NAME", requires = "state_bucket")]
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "data")]
     bus: Option<String>,
 
-    /// The number of documents of a deployed stack's timetable: its parameter ExportShards
-    #[arg(
-        long,
-        global = true,
-        value_name = "NUMBER",
-        default_value_t = 1,
-        requires = "state_bucket"
-    )]
-    shards: u16,
+    /// The number of documents of a deployed stack's timetable, as its parameter ExportShards
+    /// has it; 1 if not given
+    #[arg(long, global = true, value_name = "NUMBER", conflicts_with = "data")]
+    shards: Option<u16>,
 }
 
 #[derive(Debug, Subcommand)]
 enum ExportCommand {
     Create(CreateArgs),
+    Update(UpdateArgs),
     /// Show automations: what they do, where they stand, their last runs and what went wrong
     Status(StatusArgs),
-    /// Run an automation now, once
+    /// Run an automation now, whatever its timetable says; fails if the run fails
     Run(OneArgs),
     /// Set an automation's cursor; what was exported stays, and is exported again beside it
     Reset(ResetArgs),
@@ -82,8 +79,11 @@ enum ExportCommand {
     Pause(OneArgs),
     /// Let a paused automation go on, at once
     Resume(OneArgs),
-    /// Test the way into an automation's bucket: write a small object, and delete it
+    /// Test the way into an automation's bucket: write a small object, and delete it; fails if
+    /// it cannot be written
     Test(OneArgs),
+    /// Delete an automation and its cursor; what was exported stays
+    Delete(OneArgs),
 }
 
 /// Create an automation from Braintrust's own JSON (the body of POST /v1/project_automation).
@@ -95,9 +95,10 @@ struct CreateArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// The Braintrust organization that the project belongs to; it stands in the ExternalId
+    /// The Braintrust organization that the project belongs to; it stands in the ExternalId.
+    /// Needed for a deployed stack
     #[arg(long)]
-    org: OrgId,
+    org: Option<OrgId>,
 
     /// The automation's id; a new one if not given
     #[arg(long)]
@@ -106,6 +107,25 @@ struct CreateArgs {
     /// Where it starts: `0` (the first row), `now`, a date or time (UTC), or a transaction id
     #[arg(long, default_value = "0")]
     start: Start,
+
+    /// The AWS account that the bucket must belong to, if not the role's
+    #[arg(long, value_name = "ACCOUNT")]
+    bucket_owner: Option<AccountId>,
+}
+
+/// Change an automation: what the file says counts from the next run on.
+///
+/// Its cursor stays where it is. The project, the path and the kind of what is exported cannot be
+/// changed.
+#[derive(Debug, Args)]
+struct UpdateArgs {
+    /// The automation
+    #[arg(value_name = "ID")]
+    id: AutomationId,
+
+    /// The file with the JSON, as for `create`
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
 
     /// The AWS account that the bucket must belong to, if not the role's
     #[arg(long, value_name = "ACCOUNT")]
@@ -167,25 +187,16 @@ async fn on_folder(
     command: ExportCommand,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    if !data.exists() {
-        bail!(
-            "{} does not exist; run `sealift demo` first",
-            data.display()
-        );
+    if !data.join(MARKER).exists() {
+        let data = data.display();
+        bail!("{data} was not made by a demo; run `sealift demo --data {data}` first");
     }
     let stack = Stack::start(data, std::collections::BTreeMap::new()).await?;
     let registry = stack.automations();
-    let done = match command_or_message(command) {
-        Asked::Create(args) => create(&registry, &args, stack.now(), out).await,
-        Asked::Status(args) => {
-            status::print(
-                &registry,
-                &args.ids,
-                Format::of(args.json),
-                stack.now(),
-                out,
-            )
-            .await
+    let organization = stack.api.organization().id.clone();
+    let done = match asked(command) {
+        Asked::Document(command) => {
+            documents(&registry, command, Some(organization), stack.now(), out).await
         }
         Asked::Send(message) => send_and_run(&stack, &registry, &message, out).await,
     };
@@ -203,45 +214,53 @@ async fn on_deployment(
     let registry = Registry {
         store: S3Store::on(&sdk, bucket.clone()),
         entropy: OsEntropy,
-        shards: target.shards,
+        shards: target.shards.unwrap_or(1),
     };
-    let now = SystemClock.now();
-    match command_or_message(command) {
-        Asked::Create(args) => create(&registry, &args, now, out).await,
-        Asked::Status(args) => {
-            status::print(&registry, &args.ids, Format::of(args.json), now, out).await
+    let message = match asked(command) {
+        Asked::Document(command) => {
+            return documents(&registry, command, None, SystemClock.now(), out).await;
         }
-        Asked::Send(message) => {
-            let bus = target.bus.as_deref();
-            let bus = bus.context("--bus is missing: the stack's output BusName")?;
-            registry.automation(message.automation()).await?;
-            let bus = EventBridgeBus::on(&sdk, bus, SystemClock);
-            for told in bus.put(&[message.entry()]).await {
-                told.context("the event did not get onto the bus")?;
-            }
-            let entry = message.entry().detail_type;
-            writeln!(
-                out,
-                "{entry} is on the bus; see what comes of it with `sealift export status {}`",
-                message.automation()
-            )?;
-            Ok(())
-        }
+        Asked::Send(message) => message,
+    };
+    let bus = target.bus.as_deref();
+    let bus = bus.context("--bus is missing: the stack's output BusName")?;
+    registry.automation(message.automation()).await?;
+    let bus = EventBridgeBus::on(&sdk, bus, SystemClock);
+    let entry = message.entry();
+    for told in bus.put(std::slice::from_ref(&entry)).await {
+        told.context("the event did not get onto the bus")?;
     }
+    let (what, id) = (entry.detail_type, message.automation());
+    writeln!(
+        out,
+        "{what} is on the bus; `sealift export status {id}` shows what comes of it"
+    )?;
+    Ok(())
 }
 
 /// What a command asks for.
 enum Asked {
-    Create(CreateArgs),
-    Status(StatusArgs),
+    /// To read or write documents.
+    Document(Documents),
+    /// To send a control event.
     Send(Message),
 }
 
-fn command_or_message(command: ExportCommand) -> Asked {
+/// What is done with documents.
+enum Documents {
+    Create(CreateArgs),
+    Update(UpdateArgs),
+    Status(StatusArgs),
+    Delete(AutomationId),
+}
+
+fn asked(command: ExportCommand) -> Asked {
     let control = |id| Control { automation_id: id };
-    Asked::Send(match command {
-        ExportCommand::Create(args) => return Asked::Create(args),
-        ExportCommand::Status(args) => return Asked::Status(args),
+    let message = match command {
+        ExportCommand::Create(args) => return Asked::Document(Documents::Create(args)),
+        ExportCommand::Update(args) => return Asked::Document(Documents::Update(args)),
+        ExportCommand::Status(args) => return Asked::Document(Documents::Status(args)),
+        ExportCommand::Delete(args) => return Asked::Document(Documents::Delete(args.id)),
         ExportCommand::Run(OneArgs { id }) => Message::Due(Due {
             automation_id: id,
             requests: None,
@@ -253,27 +272,85 @@ fn command_or_message(command: ExportCommand) -> Asked {
         ExportCommand::Pause(OneArgs { id }) => Message::Pause(control(id)),
         ExportCommand::Resume(OneArgs { id }) => Message::Resume(control(id)),
         ExportCommand::Test(OneArgs { id }) => Message::Test(control(id)),
-    })
+    };
+    Asked::Send(message)
+}
+
+async fn documents<S: ObjectStore, E: Entropy>(
+    registry: &Registry<S, E>,
+    command: Documents,
+    organization: Option<OrgId>,
+    now: Timestamp,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    match command {
+        Documents::Create(args) => create(registry, &args, organization, now, out).await,
+        Documents::Update(args) => {
+            let asked = read(&args.file)?;
+            let there = registry.automation(&args.id).await?;
+            let automation = Automation {
+                project_id: asked.project_id,
+                name: asked.name,
+                description: asked.description,
+                config: asked.config,
+                bucket_owner: args.bucket_owner,
+                ..there
+            };
+            registry.change(&automation, now.as_millisecond()).await?;
+            writeln!(out, "automation {} is changed, and due at once", args.id)?;
+            Ok(())
+        }
+        Documents::Status(args) => {
+            status::print(registry, &args.ids, Format::of(args.json), now, out).await
+        }
+        Documents::Delete(id) => {
+            registry.remove(&id).await?;
+            writeln!(out, "automation {id} is deleted; what it exported stays")?;
+            Ok(())
+        }
+    }
+}
+
+/// Reads Braintrust's JSON; the error names the field.
+fn read(file: &Path) -> anyhow::Result<CreateProjectAutomation> {
+    let name = file.display();
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
+    let mut json = serde_json::Deserializer::from_str(&text);
+    let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        anyhow!(
+            "{name} is no btql_export automation of Braintrust's: {}: {}",
+            error.path(),
+            error.inner()
+        )
+    })?;
+    json.end()
+        .with_context(|| format!("{name} holds more than one automation"))?;
+    Ok(read)
 }
 
 async fn create<S: ObjectStore, E: Entropy>(
     registry: &Registry<S, E>,
     args: &CreateArgs,
+    organization: Option<OrgId>,
     now: Timestamp,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let file = args.file.display();
-    let text =
-        std::fs::read_to_string(&args.file).with_context(|| format!("cannot read {file}"))?;
-    let asked: CreateProjectAutomation = serde_json::from_str(&text)
-        .with_context(|| format!("{file} is no btql_export automation of Braintrust's"))?;
+    let asked = read(&args.file)?;
+    let organization = match (organization, &args.org) {
+        (Some(own), Some(asked)) if own != *asked => {
+            bail!("the folder's organization is {own}, not {asked}: a stack serves one")
+        }
+        (own, asked) => own
+            .or_else(|| asked.clone())
+            .context("--org is missing: the Braintrust organization that the project belongs to")?,
+    };
     let id = match &args.id {
         Some(id) => id.clone(),
         None => AutomationId::parse(OsEntropy.nonce())?,
     };
     let automation = Automation {
         id: id.clone(),
-        organization: args.org.clone(),
+        organization,
         project_id: asked.project_id,
         name: asked.name,
         description: asked.description,
@@ -281,20 +358,23 @@ async fn create<S: ObjectStore, E: Entropy>(
         config: asked.config,
         bucket_owner: args.bucket_owner.clone(),
     };
-    let start = args.start.position(now);
+    let start = args.start.position(now)?;
     let new = registry
         .register(&automation, start, now.as_millisecond())
         .await?;
-    let what = if new { "created" } else { "exists already" };
-    writeln!(out, "automation {id} {what}; it is due at once")?;
+    let state = match (new, automation.is_active()) {
+        (false, _) => "exists already, just so",
+        (true, true) => "is created, and due at once",
+        (true, false) => "is created, and paused",
+    };
+    writeln!(out, "automation {id} {state}")?;
     Ok(())
 }
 
-/// How long a message may take on the stack's clock, which jumps over waits.
-const LIMIT: Duration = Duration::from_hours(2);
+/// How long what follows a message may take on the stack's clock, which jumps over waits.
+const LIMIT: Duration = Duration::from_hours(1);
 
-/// Sends a message on the folder's bus, lets everything run that follows, and shows the
-/// automation.
+/// Sends a message on the folder's bus, lets run what follows from it, and shows the automation.
 async fn send_and_run(
     stack: &Stack,
     registry: &Registry<S3Store, OsEntropy>,
@@ -302,11 +382,46 @@ async fn send_and_run(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let id = message.automation().clone();
-    registry.automation(&id).await?;
+    let automation = registry.automation(&id).await?;
+    let before = registry.cursor(&id).await?.body;
+    if matches!(message, Message::Due(_)) {
+        if !automation.is_active() {
+            bail!("automation {id} is paused; `sealift export resume {id}` lets it go on");
+        }
+        if let Some(claim) = before
+            .claim
+            .filter(|c| c.until_ms > stack.now().as_millisecond())
+        {
+            let until = status::time(claim.until_ms);
+            bail!(
+                "a run of {id} that was cut off holds it until {until}; the next run goes on then"
+            );
+        }
+    }
+    if let Message::Reset(reset) = message {
+        reset.start.position(stack.now())?;
+    }
     stack.tell(message)?;
     let limit = stack.now().checked_add(LIMIT)?;
     stack.bus.run_until_idle(limit).await?;
-    // What a reset or a resume made due is started by the next minute.
-    stack.run_exports(limit).await?;
-    status::print(registry, &[id], Format::People, stack.now(), out).await
+    if matches!(message, Message::Reset(_) | Message::Resume(_)) {
+        // What became due is started by the next minute.
+        stack.run_export(&id, limit).await?;
+    }
+    status::print(
+        registry,
+        std::slice::from_ref(&id),
+        Format::People,
+        stack.now(),
+        out,
+    )
+    .await?;
+    let after = registry.cursor(&id).await?.body;
+    match message {
+        Message::Due(_) if after.failure.is_some() => bail!("the run failed"),
+        Message::Test(_) if after.tested.is_some_and(|test| !test.written) => {
+            bail!("no object could be written")
+        }
+        _ => Ok(()),
+    }
 }

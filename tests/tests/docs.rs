@@ -118,25 +118,32 @@ fn each_tenet_names_tests_that_exist() {
     let tenets: Vec<&str> = tenets.split("\n### ").skip(1).collect();
     assert!(tenets.len() >= 10);
     for tenet in tenets {
-        let title = tenet.lines().next().unwrap();
-        let (_, held) = tenet
-            .split_once("\nHeld by ")
-            .unwrap_or_else(|| panic!("{title}: no test is named"));
-        let held = held.split("\n\n").next().unwrap();
-        let mut source = String::new();
-        let mut tests = 0;
-        for name in code_spans(held) {
-            if name.contains('/') {
-                source = text(name);
-            } else {
-                let known = source.contains(&format!("fn {name}("))
-                    || source.contains(&format!("fn {name}<"));
-                assert!(known, "{title}: there is no test {name}");
-                tests += 1;
-            }
-        }
-        assert!(tests > 0, "{title}");
+        names_tests_that_exist(tenet);
     }
+    let page = text("docs/exports.md");
+    names_tests_that_exist(section(&page, "What it promises"));
+}
+
+/// What it promises is held by tests, which it names behind their files.
+fn names_tests_that_exist(tenet: &str) {
+    let title = tenet.lines().next().unwrap();
+    let (_, held) = tenet
+        .split_once("\nHeld by ")
+        .unwrap_or_else(|| panic!("{title}: no test is named"));
+    let held = held.split("\n\n").next().unwrap();
+    let mut source = String::new();
+    let mut tests = 0;
+    for name in code_spans(held) {
+        if name.contains('/') {
+            source = text(name);
+        } else {
+            let known =
+                source.contains(&format!("fn {name}(")) || source.contains(&format!("fn {name}<"));
+            assert!(known, "{title}: there is no test {name}");
+            tests += 1;
+        }
+    }
+    assert!(tests > 0, "{title}");
 }
 
 // ---- Links ----------------------------------------------------------------------------------

@@ -4,15 +4,17 @@
 //! as Parquet, and the spans as JSON Lines, each into its own folder of the stack's own
 //! bucket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+use sealift_aws::SystemClock;
 use sealift_core::export::automation::Automation;
-use sealift_core::export::name::slug_of;
+use sealift_core::export::name::{hour_of, slug_of};
 use sealift_core::id::{AutomationId, OrgId, ProjectId, XactId};
+use sealift_core::ports::Clock;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -43,11 +45,18 @@ pub(super) struct Rows {
     projects: BTreeMap<ProjectId, (String, u64)>,
 }
 
-/// What the demo needs of a row.
+/// What the demo needs of a row. All of it stands in every row of Braintrust's logs.
 #[derive(Deserialize)]
 struct Head {
+    id: String,
+    #[serde(rename = "_xact_id")]
+    transaction: XactId,
     org_id: OrgId,
     project_id: ProjectId,
+    #[serde(rename = "_pagination_key")]
+    _pagination_key: String,
+    #[serde(rename = "root_span_id")]
+    _root_span_id: String,
 }
 
 /// One automation of the demo.
@@ -89,65 +98,83 @@ impl What {
 }
 
 impl Rows {
-    /// Reads the file once, and puts its rows into the folder for the embedded Braintrust.
-    /// `name` is what a single project is called.
-    pub(super) fn prepare(
-        file: Option<PathBuf>,
-        name: Option<&str>,
-        data: &Path,
-    ) -> anyhow::Result<Self> {
+    /// Reads the file once, to know its projects and that all of it can be used. `name` is what
+    /// a single project is called.
+    pub(super) fn survey(file: Option<PathBuf>, name: Option<&str>) -> anyhow::Result<Self> {
+        let from = name_of(file.as_deref());
+        let latest = XactId::before(SystemClock.now());
         let mut organization = None;
         let mut counts: BTreeMap<ProjectId, u64> = BTreeMap::new();
-        let mut rows = RowFiles::new(data);
-        let mut number = 0_u64;
-        for line in Self::lines(file.as_deref())? {
+        let mut ids = HashSet::new();
+        for (number, line) in (1_u64..).zip(Self::lines(file.as_deref())?) {
             let line = line?;
-            number += 1;
-            let head: Head = serde_json::from_str(&line).with_context(|| {
-                format!(
-                    "row {number} is no row of Braintrust's logs (it needs org_id and project_id)"
-                )
+            let head: Head = serde_json::from_str(&line).map_err(|error| {
+                anyhow!("row {number} of {from} is no row of Braintrust's logs: {error}")
             })?;
             let known = organization.get_or_insert_with(|| head.org_id.clone());
             if *known != head.org_id {
                 bail!(
-                    "row {number} is of organization {}, and those before it of {known}: a stack serves one",
+                    "row {number} of {from} is of organization {}, and those before it of {known}: \
+                     a stack serves one",
                     head.org_id
                 );
             }
-            rows.add(&head.project_id, &line)?;
+            if head.transaction > latest || hour_of(head.transaction).is_none() {
+                bail!(
+                    "row {number} of {from} was written by transaction {}, which is no time of the past",
+                    head.transaction
+                );
+            }
+            if !ids.insert((head.project_id.clone(), head.id.clone())) {
+                bail!(
+                    "row {number} of {from} has the id {:?} of one before it: give only the latest \
+                     version of each row, the one with the greatest _xact_id, as the API does",
+                    head.id
+                );
+            }
             *counts.entry(head.project_id).or_default() += 1;
         }
-        rows.finish()?;
-        let Some(organization) = organization else {
-            bail!("{} holds no rows", name_of(file.as_deref()));
-        };
+        let organization = organization.with_context(|| format!("{from} holds no rows"))?;
         let only = counts.len() == 1;
         let named = |id: &ProjectId| match (name, &file) {
             (Some(name), _) if only => name.to_owned(),
             (None, None) => EXCERPT_PROJECT.to_owned(),
-            _ => format!(
-                "Project {}",
-                id.as_str().chars().take(8).collect::<String>()
-            ),
+            (_, Some(_)) if only => {
+                format!(
+                    "Project {}",
+                    id.as_str().chars().take(8).collect::<String>()
+                )
+            }
+            _ => format!("Project {id}"),
         };
-        let projects: BTreeMap<_, _> = counts
+        let projects = counts
             .into_iter()
             .map(|(id, count)| (id.clone(), (named(&id), count)))
             .collect();
-        let names = projects
-            .iter()
-            .map(|(id, (name, _))| (id.clone(), name.clone()));
-        let platform = Platform {
-            organization: organization.clone(),
-            projects: names.collect(),
-        };
-        platform.save(data)?;
         Ok(Self {
             file,
             organization,
             projects,
         })
+    }
+
+    /// Puts the rows into the folder, for the embedded Braintrust.
+    pub(super) fn put_into(&self, data: &Path) -> anyhow::Result<()> {
+        let mut files = RowFiles::new(data);
+        for line in Self::lines(self.file.as_deref())? {
+            let line = line?;
+            let head: Head = serde_json::from_str(&line)?;
+            files.add(&head.project_id, &line)?;
+        }
+        files.finish()?;
+        let names = self.projects.iter();
+        Platform {
+            organization: self.organization.clone(),
+            projects: names
+                .map(|(id, (name, _))| (id.clone(), name.clone()))
+                .collect(),
+        }
+        .save(data)
     }
 
     fn lines(file: Option<&Path>) -> anyhow::Result<Lines> {
@@ -204,7 +231,9 @@ pub(super) async fn run(
     let (count, ways) = (rows.count(), ways.len());
     writeln!(
         out,
-        "\nAll {count} rows lie in the bucket, each once, in the hour of its transaction, by {ways} automations."
+        "\nAll {count} rows lie in the bucket, each once, in the hour of its transaction, by {ways} automations.\n\
+         See what they did, run and control them: sealift export status --data {}",
+        data.display()
     )?;
     Ok(())
 }

@@ -2,10 +2,11 @@
 
 use std::io::Write;
 
+use anyhow::bail;
 use sealift_core::Timestamp;
 use sealift_core::export::automation::{Automation, ExportDefinition, Format as Files};
 use sealift_core::export::cursor::{ExportCursor, Outcome, Run, RunFailure};
-use sealift_core::export::registry::Registry;
+use sealift_core::export::registry::{Registry, RegistryError};
 use sealift_core::export::timetable::Entry;
 use sealift_core::id::{AutomationId, XactId};
 use sealift_core::ports::{Entropy, ObjectStore};
@@ -47,10 +48,23 @@ pub(super) async fn print<S: ObjectStore, E: Entropy>(
     if ids.is_empty() && format == Format::People {
         writeln!(out, "there are no automations")?;
     }
+    let mut unreadable = 0;
     for (number, id) in ids.iter().enumerate() {
-        let automation = registry.automation(id).await?;
-        let cursor = registry.cursor(id).await?.body;
-        let entry = registry.entry(id).await?;
+        let read = async {
+            let automation = registry.automation(id).await?;
+            let cursor = registry.cursor(id).await?.body;
+            Ok::<_, RegistryError>((automation, cursor, registry.entry(id).await?))
+        };
+        let (automation, cursor, entry) = match read.await {
+            Ok(read) => read,
+            // One document that is damaged does not hide the others.
+            Err(error) if ids.len() > 1 => {
+                unreadable += 1;
+                writeln!(out, "{id}  cannot be shown: {error}")?;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         match format {
             Format::Json => {
                 let document =
@@ -65,7 +79,10 @@ pub(super) async fn print<S: ObjectStore, E: Entropy>(
             }
         }
     }
-    Ok(())
+    match unreadable {
+        0 => Ok(()),
+        _ => bail!("{} cannot be shown", count(unreadable, "automation")),
+    }
 }
 
 fn one(
@@ -75,7 +92,7 @@ fn one(
     now: Timestamp,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    writeln!(out, "{}  {}", automation.id, automation.name)?;
+    writeln!(out, "{}  {}", automation.id, printable(&automation.name))?;
     let mut row = |name: &str, text: String| writeln!(out, "  {name:<10} {text}");
     row("exports", exports(automation))?;
     row("state", state(automation, cursor, entry, now))?;
@@ -100,7 +117,9 @@ fn one(
             (false, _) => "no object could be written",
         };
         row("tested", format!("{}: {verdict}", time(test.tested_ms)))?;
-        if let Some(failure) = test.failure.as_ref().filter(|_| !test.written) {
+        let told =
+            |failure: &&RunFailure| !test.written && cursor.failure.as_ref() != Some(*failure);
+        if let Some(failure) = test.failure.as_ref().filter(told) {
             wrong(failure, &mut row)?;
         }
     }
@@ -117,22 +136,22 @@ fn wrong(
     failure: &RunFailure,
     row: &mut impl FnMut(&str, String) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
-    row("failure", failure.failure.to_string())?;
+    row("failure", printable(&failure.failure.to_string()))?;
     row("to do", failure.advice.clone())
 }
 
 fn exports(automation: &Automation) -> String {
     let config = &automation.config;
     let what = match &config.export_definition {
-        ExportDefinition::LogTraces => "traces",
-        ExportDefinition::LogSpans => "spans",
+        ExportDefinition::LogTraces {} => "traces",
+        ExportDefinition::LogSpans {} => "spans",
         ExportDefinition::BtqlQuery { .. } => "a query",
     };
     let format = match config.format {
         Files::Jsonl => "JSON Lines",
         Files::Parquet => "Parquet",
     };
-    let (project, path) = (&automation.project_id, &config.export_path);
+    let (project, path) = (&automation.project_id, printable(&config.export_path));
     format!(
         "{what} of project {project} as {format} to {path}, every {} s",
         config.interval_seconds
@@ -189,7 +208,14 @@ fn run_text(run: &Run) -> String {
         Outcome::Done => "done",
         Outcome::More => "to be continued",
         Outcome::Failed { .. } => "failed",
-        Outcome::Killed => "killed",
+        // When it ended, and what it had asked for by then, nobody knows.
+        Outcome::Killed => {
+            let (rows, files) = (
+                count(run.counts.rows, "row"),
+                count(run.counts.files, "file"),
+            );
+            return format!("{} killed: {rows} in {files}", time(run.started_ms));
+        }
     };
     format!(
         "{} {outcome}: {} in {}, {}, {:.1} s",
@@ -202,8 +228,17 @@ fn run_text(run: &Run) -> String {
     )
 }
 
+/// What people have typed, without what would move a terminal's cursor.
+fn printable(text: &str) -> String {
+    let start: String = text.chars().take(600).collect();
+    start
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
 /// A time to the second, in UTC.
-fn time(ms: i64) -> String {
+pub(super) fn time(ms: i64) -> String {
     Timestamp::from_millisecond(ms).map_or_else(
         |_| "?".to_owned(),
         |time| {

@@ -15,7 +15,7 @@ use sealift_core::Timestamp;
 use sealift_core::export::message::Message;
 use sealift_core::export::registry::Registry;
 use sealift_core::export::timetable::Timetable;
-use sealift_core::id::KeyPrefix;
+use sealift_core::id::{AutomationId, KeyPrefix};
 use sealift_core::policy::{Partition, permissions, trust};
 use sealift_core::ports::{BusEntry, Clock, EventBus, Failure, StoreError};
 use sealift_core::sqs::Batch;
@@ -44,7 +44,7 @@ impl Stack {
         let delete = json!({"Version": "2012-10-17", "Statement": [{
             "Effect": "Allow",
             "Action": "s3:DeleteObject",
-            "Resource": format!("arn:aws:s3:::{}/*/{}", self.export_bucket, permissions::TEST_OBJECT),
+            "Resource": format!("arn:aws:s3:::{}/*{}", self.export_bucket, permissions::TEST_OBJECT),
         }]});
         let policies = [
             ("write-exports", write.to_string()),
@@ -136,24 +136,33 @@ impl Stack {
 
     /// Lets the stack run until no automation is due any more, or the limit is reached.
     pub async fn run_exports(&self, limit: Timestamp) -> anyhow::Result<()> {
-        while self.has_due_exports().await? && self.now() < limit {
+        self.run_while_due(|_| true, limit).await
+    }
+
+    /// Lets the stack run until one automation is not due any more, or the limit is reached.
+    pub async fn run_export(&self, id: &AutomationId, limit: Timestamp) -> anyhow::Result<()> {
+        self.run_while_due(|other| other == id, limit).await
+    }
+
+    async fn run_while_due(
+        &self,
+        which: impl Fn(&AutomationId) -> bool,
+        limit: Timestamp,
+    ) -> anyhow::Result<()> {
+        loop {
+            let (mut due, now_ms) = (false, self.now().as_millisecond());
+            for shard in 0..self.export_shards {
+                let table = Timetable::place(shard).load(&self.state_store()).await?;
+                let mut entries = table.iter().flat_map(|table| &table.body.entries);
+                due |= entries.any(|(id, entry)| which(id) && entry.is_due(now_ms));
+            }
+            if !due || self.now() >= limit {
+                return Ok(());
+            }
             let minute = self.now().checked_add(Duration::from_mins(1))?;
             self.bus.run_until(minute).await?;
             self.bus.run_until_idle(limit).await?;
         }
-        Ok(())
-    }
-
-    async fn has_due_exports(&self) -> anyhow::Result<bool> {
-        let now_ms = self.now().as_millisecond();
-        for shard in 0..self.export_shards {
-            let table = Timetable::place(shard).load(&self.state_store()).await?;
-            let mut entries = table.iter().flat_map(|table| table.body.entries.values());
-            if entries.any(|entry| entry.is_due(now_ms)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 }
 

@@ -164,7 +164,10 @@ where
         let done = match &message {
             Message::Due(due) => self.run(due, deadline).await.map(|_| ()),
             Message::Reset(reset) => {
-                let position = reset.start.position(now);
+                let position = reset
+                    .start
+                    .position(now)
+                    .map_err(|error| BadMessage::Malformed(error.to_string()))?;
                 self.registry
                     .reset(&reset.automation_id, position, now_ms)
                     .await

@@ -1,11 +1,11 @@
 //! The manifest of a run: what it wrote, as an object beside the files.
 
 use bytes::Bytes;
-use sealift_core::export::cursor::{Claim, Counts};
+use sealift_core::export::cursor::{Claim, Counts, File};
 use sealift_core::export::name::Names;
-use sealift_core::id::{AutomationId, ProjectId};
+use sealift_core::id::{AutomationId, ProjectId, XactId};
 use sealift_core::ports::{ExportSink, Failure, StoreError, Upload};
-use serde_json::json;
+use serde::Serialize;
 
 /// The format's name and version.
 pub(crate) const FORMAT: &str = "sealift.export-run/1";
@@ -17,6 +17,23 @@ pub(crate) struct Of<'a> {
     pub(crate) generation: u32,
 }
 
+/// The object, field by field.
+#[derive(Serialize)]
+struct Manifest<'a> {
+    format: &'static str,
+    automation_id: &'a AutomationId,
+    project_id: &'a ProjectId,
+    generation: u32,
+    run: &'a str,
+    started_ms: i64,
+    after: XactId,
+    through: XactId,
+    rows: u64,
+    raw_bytes: u64,
+    file_bytes: u64,
+    files: &'a [File],
+}
+
 /// Writes the manifest of a run that has committed files. Doing it again writes the same.
 pub(crate) async fn write(
     sink: &impl ExportSink,
@@ -24,34 +41,37 @@ pub(crate) async fn write(
     of: Of<'_>,
     claim: &Claim,
 ) -> Result<(), StoreError> {
-    let key = names.manifest(claim.after).map_err(|error| {
+    let refused = |target: String, message: String| {
         StoreError::Invalid(Failure {
             operation: "PutObject".to_owned(),
-            target: error.value.clone(),
+            target,
             code: String::new(),
-            message: error.to_string(),
+            message,
             request_id: String::new(),
         })
-    })?;
+    };
+    let key = names
+        .manifest(claim.after)
+        .map_err(|error| refused(error.value.clone(), error.to_string()))?;
     let counts = Counts::of(&claim.files);
-    let through = claim.files.last().map_or(claim.after, |file| file.through);
-    let manifest = json!({
-        "format": FORMAT,
-        "automation_id": of.automation,
-        "project_id": of.project,
-        "generation": of.generation,
-        "run": claim.run,
-        "started_ms": claim.started_ms,
-        "after": claim.after,
-        "through": through,
-        "rows": counts.rows,
-        "raw_bytes": counts.raw_bytes,
-        "file_bytes": counts.file_bytes,
-        "files": claim.files,
-    });
+    let manifest = Manifest {
+        format: FORMAT,
+        automation_id: of.automation,
+        project_id: of.project,
+        generation: of.generation,
+        run: &claim.run,
+        started_ms: claim.started_ms,
+        after: claim.after,
+        through: claim.files.last().map_or(claim.after, |file| file.through),
+        rows: counts.rows,
+        raw_bytes: counts.raw_bytes,
+        file_bytes: counts.file_bytes,
+        files: &claim.files,
+    };
+    let text = serde_json::to_string_pretty(&manifest)
+        .map_err(|error| refused(key.to_string(), error.to_string()))?;
     let mut upload = sink.begin(&key, "application/json");
-    let text = format!("{manifest:#}\n");
-    if let Err(error) = upload.write(Bytes::from(text)).await {
+    if let Err(error) = upload.write(Bytes::from(text + "\n")).await {
         upload.abort().await;
         return Err(error);
     }

@@ -4,6 +4,7 @@ mod crashes;
 mod failures;
 mod fate;
 mod ranges;
+mod schedules;
 mod traces;
 
 use std::collections::BTreeMap;

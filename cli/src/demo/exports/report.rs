@@ -34,7 +34,7 @@ pub(super) fn print(
 ) -> anyhow::Result<()> {
     writeln!(out, "\nExports: {}", rows.name())?;
     writeln!(out)?;
-    let mut row = |name: &str, text: String| writeln!(out, "  {name:<10} {text}");
+    let mut row = |name: &str, text: String| writeln!(out, "  {name:<12} {text}");
     let projects: Vec<String> = rows
         .projects
         .values()
@@ -163,6 +163,12 @@ fn shown(value: &Field) -> String {
     let text = match value {
         Field::Str(text) => text.clone(),
         Field::Bytes(bytes) => String::from_utf8_lossy(bytes.data()).into_owned(),
+        Field::MapInternal(map) => {
+            let entries = map.entries().iter();
+            let entries = entries.map(|(name, value)| format!("{}: {}", shown(name), shown(value)));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+        }
+        Field::Double(number) => format!("{number:?}"),
         other => other.to_string(),
     };
     let start: String = text.chars().take(VALUE_CHARACTERS).collect();

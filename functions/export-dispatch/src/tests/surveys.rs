@@ -51,7 +51,10 @@ fn fifty_quiet_projects_cost_a_handful_of_requests_an_hour() {
         for number in 0..50 {
             let entry = world.entry(&format!("a{number:02}"));
             let waited_ms = world.now_ms() - entry.next_ms;
-            assert!(waited_ms <= 10 * 60_000, "a{number:02} waits for {waited_ms} ms");
+            assert!(
+                waited_ms <= 10 * 60_000,
+                "a{number:02} waits for {waited_ms} ms"
+            );
         }
     }
     let surveys = world.source.count(Kind::Survey);

@@ -85,10 +85,12 @@ fn not_let_in(place: &ExportPlace, failure: &Failure) -> String {
         );
     }
     format!(
-        "The role {} does not let Sealift in. Its trust policy must name Sealift's principal role and \
-         ask for the ExternalId that begins with bt:{}: (StringLike bt:{}:*, or this automation's own \
-         in full). STS does not tell which of the two is wrong; `sealift policy trust` prints the policy.",
-        place.role, place.organization, place.organization
+        "The role {} does not let Sealift in. Its trust policy must admit the account that Sealift runs in \
+         (or its principal role), with an ExternalId that begins with bt:{org}: (StringLike bt:{org}:*, \
+         or this automation's own in full). STS does not tell which of the two is wrong; \
+         `sealift policy trust --org {org} --account <Sealift's account>` prints the policy.",
+        place.role,
+        org = place.organization
     )
 }
 
@@ -108,8 +110,8 @@ pub fn of_source(error: &SourceError) -> RunFailure {
         ),
         SourceError::Invalid(_) => (
             Fault::Automation,
-            "The API does not take the request as it is: look at the project and at the automation's \
-             query.",
+            "It will not work as it is: what the message says has to be changed, in the automation or at \
+             its project.",
         ),
     };
     RunFailure {
@@ -130,7 +132,7 @@ pub fn of_automation(error: &InvalidAutomation) -> RunFailure {
             request_id: String::new(),
         },
         fault: Fault::Automation,
-        advice: "Change the automation.".to_owned(),
+        advice: "Change the automation (`sealift export update`).".to_owned(),
     }
 }
 

@@ -79,6 +79,16 @@ impl Automation {
                 ),
             );
         }
+        if let Some((field, _)) = config
+            .scope
+            .as_ref()
+            .and_then(|scope| scope.rest.iter().next())
+        {
+            return refuse(
+                "config.scope",
+                format!("scope \"span\" has no field {field:?}"),
+            );
+        }
         let ExportPath { bucket, prefix } = ExportPath::parse(&config.export_path)?;
         let (role, suffix) = match &config.credentials {
             ExportCredentials::AwsIam {
@@ -95,11 +105,17 @@ impl Automation {
         };
         let role = RoleArn::parse(role.as_str())
             .map_err(|e| invalid("config.credentials.role_arn", &e))?;
-        let suffix = ExternalIdSuffix::parse(suffix.as_str())
-            .map_err(|e| invalid("config.credentials.external_id", &e))?;
+        let suffix = ExternalIdSuffix::parse(suffix.as_str()).map_err(|error| {
+            let hint = "give the last part alone of bt:<org>:<project>:<external_id>";
+            let reason = format!("{error}; {hint}");
+            InvalidAutomation {
+                field: "config.credentials.external_id",
+                reason,
+            }
+        })?;
         let definition = match &config.export_definition {
-            ExportDefinition::LogTraces => Definition::Traces,
-            ExportDefinition::LogSpans => Definition::Spans,
+            ExportDefinition::LogTraces {} => Definition::Traces,
+            ExportDefinition::LogSpans {} => Definition::Spans,
             ExportDefinition::BtqlQuery { btql_query } => {
                 Definition::Query(self.query(btql_query)?)
             }
@@ -202,10 +218,11 @@ pub enum AutomationStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ExportDefinition {
+    // With braces, so that fields which do not belong there are refused.
     /// One row for each trace: its summary.
-    LogTraces,
+    LogTraces {},
     /// One row for each span.
-    LogSpans,
+    LogSpans {},
     /// What a query says.
     BtqlQuery {
         /// The query, in SQL or BTQL.
@@ -421,6 +438,36 @@ mod tests {
         assert_eq!(serde_json::to_value(&read).unwrap(), config);
         assert_eq!(automation(config.clone()).plan().unwrap().batch_size, 500);
         assert!(!automation(config).is_active());
+    }
+
+    #[test]
+    fn a_field_that_does_not_belong_there_is_refused_and_not_passed_over() {
+        for (path, value) in [
+            (
+                "/export_definition",
+                json!({"type": "log_spans", "btql_query": "filter: false"}),
+            ),
+            (
+                "/export_definition",
+                json!({"type": "log_traces", "foo": 1}),
+            ),
+            (
+                "/credentials",
+                json!({"type": "aws_iam", "role_arn": "r", "external_id": "e", "x": 1}),
+            ),
+        ] {
+            let mut config = minimal();
+            *config.pointer_mut(path).unwrap() = value;
+            let read = serde_json::from_value::<ExportConfig>(config);
+            assert!(read.is_err(), "{path}");
+        }
+        let mut config = minimal();
+        config["foo"] = json!(1);
+        assert!(serde_json::from_value::<ExportConfig>(config.clone()).is_err());
+        config = minimal();
+        config["scope"] = json!({"type": "span", "foo": 1});
+        let error = automation(config).plan().unwrap_err().to_string();
+        assert!(error.contains("has no field \"foo\""), "{error}");
     }
 
     #[test]

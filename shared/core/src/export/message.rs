@@ -175,11 +175,21 @@ pub enum Start {
 }
 
 impl Start {
-    /// The position at a time.
-    pub fn position(self, now: jiff::Timestamp) -> XactId {
+    /// The position, where it is `now` now. One that lies in the future is refused: nothing
+    /// would be exported until then.
+    pub fn position(self, now: jiff::Timestamp) -> Result<XactId, InvalidId> {
+        // The clocks of this side and of the API may differ.
+        let latest = now
+            .saturating_add(jiff::SignedDuration::from_mins(10))
+            .unwrap_or(now);
         match self {
-            Self::Now => XactId::before(now),
-            Self::Behind(position) => position,
+            Self::Now => Ok(XactId::before(now)),
+            Self::Behind(position) if position > XactId::before(latest) => Err(InvalidId::new(
+                "start",
+                &position.to_string(),
+                "it lies in the future; `now` starts with what comes from now on",
+            )),
+            Self::Behind(position) => Ok(position),
         }
     }
 }
@@ -192,6 +202,13 @@ impl std::str::FromStr for Start {
             return Ok(Self::Now);
         }
         if let Ok(position) = XactId::parse(text) {
+            // Everything after a smaller number is everything there is, which is not what
+            // somebody means who writes a year, or seconds since 1970.
+            if position > XactId::ZERO && position < XactId::before(jiff::Timestamp::UNIX_EPOCH) {
+                let rule = "so small a number is no transaction id; write a date such as \
+                            2025-11-21, or `0` for the first row";
+                return Err(InvalidId::new("start", text, rule));
+            }
             return Ok(Self::Behind(position));
         }
         let time = text.parse::<jiff::Timestamp>().ok().or_else(|| {
@@ -282,15 +299,22 @@ mod tests {
     fn a_start_is_a_position() {
         let at = |text: &str| {
             let start: Start = text.parse().unwrap();
-            start.position("2025-11-21T00:00:00Z".parse().unwrap())
+            start
+                .position("2025-11-21T00:00:00Z".parse().unwrap())
+                .unwrap()
         };
         assert_eq!(at("0"), XactId::ZERO);
         assert_eq!(at("now"), at("2025-11-21"));
         assert_eq!(at("2025-11-21T06:00:00+06:00"), at("2025-11-21"));
         assert_eq!(at("1000196176995155968").to_string(), "1000196176995155968");
         assert!(at("2025-11-21") < at("1000196176995155968"));
-        for bad in ["", "-1", "yesterday", "2025-13-01"] {
+        for bad in ["", "-1", "yesterday", "2025-13-01", "2025", "1763683200"] {
             assert!(bad.parse::<Start>().is_err(), "{bad}");
         }
+        let future: Start = "2999-01-01".parse().unwrap();
+        let error = future
+            .position("2025-11-21T00:00:00Z".parse().unwrap())
+            .unwrap_err();
+        assert!(error.to_string().contains("in the future"), "{error}");
     }
 }

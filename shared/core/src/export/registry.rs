@@ -26,11 +26,21 @@ pub enum RegistryError {
     #[error(transparent)]
     Invalid(#[from] InvalidAutomation),
     /// There is none of that id.
-    #[error("there is no automation {0}")]
+    #[error("there is no automation {0}; `sealift export status` lists those there are")]
     Unknown(AutomationId),
+    /// What it is about cannot be changed: what was exported would lie elsewhere, or be another's.
+    #[error(
+        "the {field} of automation {id} cannot be changed; create another, and delete this one"
+    )]
+    Fixed {
+        /// Which.
+        id: AutomationId,
+        /// What cannot be changed.
+        field: &'static str,
+    },
     /// There is one of that id, and it is another.
     #[error(
-        "there is an automation {0} already, with another configuration; take another id, or change that one"
+        "there is an automation {0} already, with another configuration; take another id, or change that one with `sealift export update`"
     )]
     Taken(AutomationId),
     /// The timetable was made with another number of shards.
@@ -143,6 +153,62 @@ impl<S: ObjectStore, E: Entropy> Registry<S, E> {
             });
             ids.extend(names);
         }
+    }
+
+    /// Changes what an automation does; its cursor stays. The change counts from the next run on.
+    pub async fn change(&self, automation: &Automation, now_ms: i64) -> Result<(), RegistryError> {
+        let plan = automation.plan()?;
+        let id = &automation.id;
+        let there = self.automation(id).await?;
+        let fixed = [
+            ("project_id", there.project_id != automation.project_id),
+            (
+                "organization",
+                there.organization != automation.organization,
+            ),
+            (
+                "config.export_path",
+                there.config.export_path != automation.config.export_path,
+            ),
+            (
+                "config.export_definition.type",
+                std::mem::discriminant(&there.config.export_definition)
+                    != std::mem::discriminant(&automation.config.export_definition),
+            ),
+        ];
+        if let Some((field, _)) = fixed.into_iter().find(|(_, changed)| *changed) {
+            let id = id.clone();
+            return Err(RegistryError::Fixed { id, field });
+        }
+        Automation::place(id)
+            .update(&self.store, &self.entropy, |there| {
+                let created_ms = there?.created_ms;
+                Some(Automation {
+                    created_ms,
+                    ..automation.clone()
+                })
+            })
+            .await?;
+        self.update_entry(id, |entry| {
+            entry.interval_seconds = plan.interval_seconds;
+            entry.paused = !automation.is_active();
+            entry.next_ms = entry.next_ms.min(now_ms);
+            entry.quiet = false;
+        })
+        .await
+    }
+
+    /// Deletes an automation: nothing starts it any more, and its cursor is forgotten. What was
+    /// exported stays.
+    pub async fn remove(&self, id: &AutomationId) -> Result<(), RegistryError> {
+        self.automation(id).await?;
+        self.update_shard(id, |table| {
+            let mut table = table.clone();
+            table.entries.remove(id).map(|_| table)
+        })
+        .await?;
+        self.store.delete(ExportCursor::place(id).key()).await?;
+        Ok(self.store.delete(Automation::place(id).key()).await?)
     }
 
     /// Pauses or resumes it. A resumed one is due at once.

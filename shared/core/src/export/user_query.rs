@@ -98,6 +98,12 @@ pub enum UserQueryError {
          another name with AS, and select `_xact_id` plainly beside it"
     )]
     TransactionName(String),
+    /// Something is called like a folder of the files.
+    #[error(
+        "`{0}` in the select list would be called like one of the folders that files lie in \
+         (`date=…/hour=…`), which readers take for columns: give it another name with AS"
+    )]
+    FolderName(String),
 }
 
 impl UserQuery {

@@ -273,6 +273,9 @@ fn refuse_words(body: &[Token<'_>]) -> Result<(), UserQueryError> {
     Ok(())
 }
 
+/// What the folders of files are called: readers put these columns in place of a file's own.
+const FOLDERS: [&str; 2] = ["date", "hour"];
+
 /// Sees that the rows carry `_xact_id`, the column, under that name, and are not aggregated.
 fn check_select(select: &[Token<'_>]) -> Result<(), UserQueryError> {
     for pair in select.windows(2) {
@@ -298,6 +301,13 @@ fn check_select(select: &[Token<'_>]) -> Result<(), UserQueryError> {
             // what follows. In double quotes it may be a name or a text.
             [.., last] if last.content().eq_ignore_ascii_case("_xact_id") => {
                 return Err(UserQueryError::TransactionName(text_of(item)));
+            }
+            [.., last]
+                if FOLDERS
+                    .iter()
+                    .any(|name| last.content().eq_ignore_ascii_case(name)) =>
+            {
+                return Err(UserQueryError::FolderName(text_of(item)));
             }
             _ => {}
         }

@@ -391,3 +391,20 @@ fn a_query_is_written_and_read_as_its_text() {
     let error = serde_json::from_str::<UserQuery>("\"SELECT 1\"").unwrap_err();
     assert!(error.to_string().contains("FROM is missing"), "{error}");
 }
+
+#[test]
+fn a_column_that_is_called_like_a_folder_of_the_files_is_refused() {
+    for select in [
+        "_xact_id, created AS date",
+        "_xact_id, id AS Hour",
+        "*, metadata.date",
+    ] {
+        let query = format!("SELECT {select} FROM project_logs('p1')");
+        let error = UserQuery::parse(&query).unwrap_err();
+        assert!(
+            matches!(error, UserQueryError::FolderName(_)),
+            "{select}: {error}"
+        );
+    }
+    assert!(UserQuery::parse("SELECT _xact_id, created AS day FROM project_logs('p1')").is_ok());
+}
