@@ -264,10 +264,12 @@ fn asked(command: ExportCommand) -> Asked {
         ExportCommand::Run(OneArgs { id }) => Message::Due(Due {
             automation_id: id,
             requests: None,
+            grant: None,
         }),
         ExportCommand::Reset(ResetArgs { id, start }) => Message::Reset(Reset {
             automation_id: id,
             start,
+            event_id: None,
         }),
         ExportCommand::Pause(OneArgs { id }) => Message::Pause(control(id)),
         ExportCommand::Resume(OneArgs { id }) => Message::Resume(control(id)),
@@ -286,8 +288,10 @@ async fn documents<S: ObjectStore, E: Entropy>(
     match command {
         Documents::Create(args) => create(registry, &args, organization, now, out).await,
         Documents::Update(args) => {
-            let asked = read(&args.file)?;
+            let mut asked = read(&args.file)?;
             let there = registry.automation(&args.id).await?;
+            // A paused one stays so, unless the file says otherwise.
+            asked.config.status = asked.config.status.or(there.config.status);
             let automation = Automation {
                 project_id: asked.project_id,
                 name: asked.name,

@@ -59,9 +59,10 @@ impl Default for Settings {
     }
 }
 
-/// Another dispatcher may be at work between its ledger and its timetable for this long, in
-/// milliseconds; what it has granted is not granted again.
-const UNDER_WAY_MS: i64 = 60 * 1000;
+/// A run that was granted something and has not told its end may be under way for this long, in
+/// milliseconds: a Lambda's 15 minutes and some. Another start would find its cursor claimed. It
+/// is also how long an automation waits whose dispatcher died between the ledger and the bus.
+const UNDER_WAY_MS: i64 = 16 * 60 * 1000;
 
 /// Events that are put on the bus at once.
 const EVENTS_AT_ONCE: usize = 100;
@@ -164,30 +165,36 @@ where
     async fn note(&self, finished: &Finished) -> Result<(), RegistryError> {
         let id = &finished.automation_id;
         let now_ms = self.now_ms();
+        let rate = self.settings.requests_per_minute;
         Budget::place()
             .update(&self.registry.store, &self.registry.entropy, |there| {
                 let mut budget = there.cloned().unwrap_or_default();
-                match finished.granted {
-                    Some(_) => budget.settle(id, finished.requests),
-                    None => budget.spend(finished.requests),
-                }
+                budget.settle(finished.grant.as_deref(), finished.requests, rate);
                 Some(budget)
             })
             .await?;
         self.registry
             .update_entry(id, |entry| {
+                // Its cursor was set to another position since.
+                if finished.generation < entry.generation {
+                    return;
+                }
                 match finished.outcome {
                     FinishedAs::Done | FinishedAs::More => {
                         entry.position = finished.position;
                         entry.attempts = 0;
                         entry.quiet = finished.rows == 0 && finished.outcome == FinishedAs::Done;
                         if finished.outcome == FinishedAs::More {
-                            entry.next_ms = entry.next_ms.min(now_ms);
+                            entry.wake(now_ms);
                         }
                     }
-                    FinishedAs::Failed => entry.retry(now_ms, finished.retry_after_ms),
+                    FinishedAs::Failed => {
+                        entry.quiet = false;
+                        entry.retry(now_ms, finished.retry_after_ms);
+                    }
                     // Somebody has to change something; the timetable goes on meanwhile.
                     FinishedAs::Refused => entry.attempts = entry.attempts.saturating_add(1),
+                    FinishedAs::Skipped => {}
                 }
             })
             .await
@@ -205,34 +212,54 @@ where
             report.overtaken = true;
             return Ok(report);
         };
-        let (mut ready, waiting): (Vec<Candidate>, Vec<Candidate>) = due
+        let (ready, waiting): (Vec<Candidate>, Vec<Candidate>) = due
             .into_iter()
             .partition(|c| !c.entry.quiet || !c.entry.surveyed);
+        // First what is certain: a survey may take long, or get no answer at all.
+        let start = self.start_all(ready, &mut ledger, now_ms, deadline, &mut report);
+        if !start.await? {
+            report.waiting += waiting.len();
+            return Ok(report);
+        }
         let surveyed = self.survey(waiting, &mut ledger, now_ms, deadline).await?;
         report.surveys = surveyed.surveys;
         report.quiet = surveyed.nothing_new.len();
-        report.waiting = surveyed.waiting;
+        report.waiting += surveyed.waiting;
         self.move_on(&surveyed.nothing_new, now_ms).await?;
-        ready.extend(surveyed.woken);
+        self.start_all(surveyed.woken, &mut ledger, now_ms, deadline, &mut report)
+            .await?;
+        Ok(report)
+    }
+
+    /// Starts automations, the longest due first, for as long as there are requests. False if
+    /// there is no use in going on.
+    async fn start_all(
+        &self,
+        mut ready: Vec<Candidate>,
+        ledger: &mut Stored<Budget>,
+        now_ms: i64,
+        deadline: Timestamp,
+        report: &mut Report,
+    ) -> Result<bool, RegistryError> {
         ready.retain(|candidate| {
-            let granted = ledger.body.grants.get(&candidate.id);
-            granted.is_none_or(|grant| now_ms.saturating_sub(grant.granted_ms) >= UNDER_WAY_MS)
+            !ledger
+                .body
+                .has_granted(&candidate.id, now_ms - UNDER_WAY_MS)
         });
-        // The longest due first.
         ready.sort_by(|a, b| (a.entry.next_ms, &a.id).cmp(&(b.entry.next_ms, &b.id)));
+        let (started, refused) = (report.started, report.refused);
+        let done = |report: &Report| report.started - started + report.refused - refused;
+        let mut goes_on = true;
         for some in ready.chunks(EVENTS_AT_ONCE) {
-            let rest = ready.len() - report.started - report.refused;
-            let late = self.is_late(deadline);
-            if late
-                || !self
-                    .start(some, rest, &mut ledger, now_ms, &mut report)
-                    .await?
-            {
+            let rest = ready.len() - done(report);
+            goes_on =
+                !self.is_late(deadline) && self.start(some, rest, ledger, now_ms, report).await?;
+            if !goes_on {
                 break;
             }
         }
-        report.waiting += ready.len() - report.started - report.refused;
-        Ok(report)
+        report.waiting += ready.len() - done(report);
+        Ok(goes_on)
     }
 
     /// What is due, of all shards.
@@ -308,10 +335,12 @@ where
         let mut granted = Vec::new();
         for (number, candidate) in candidates.iter().enumerate() {
             let share = waiting.saturating_sub(number);
-            let Some(requests) = budget.grant(&candidate.id, share, now_ms, rate) else {
+            let name = self.registry.entropy.nonce();
+            let given = budget.grant(&candidate.id, name.clone(), share, now_ms, rate);
+            let Some(requests) = given else {
                 break;
             };
-            granted.push((candidate, requests));
+            granted.push((candidate, requests, name));
         }
         if granted.is_empty() {
             return Ok(false);
@@ -322,10 +351,11 @@ where
         }
         let entries: Vec<_> = granted
             .iter()
-            .map(|(candidate, requests)| {
+            .map(|(candidate, requests, name)| {
                 Message::Due(Due {
                     automation_id: candidate.id.clone(),
                     requests: Some(*requests),
+                    grant: Some(name.clone()),
                 })
                 .entry()
             })
@@ -333,7 +363,7 @@ where
         let outcomes = self.bus.put(&entries).await;
         let (mut told, mut untold) = (Vec::new(), Vec::new());
         let mut outcomes = outcomes.into_iter();
-        for (candidate, _) in granted {
+        for (candidate, _, name) in granted {
             match outcomes.next() {
                 Some(Ok(())) => told.push(candidate.clone()),
                 other => {
@@ -341,7 +371,7 @@ where
                     let error = error.map_or_else(|| "no answer".to_owned(), |e| e.to_string());
                     let id = &candidate.id;
                     tracing::error!(automation = %id, error, "{id} is due and was not started: {error}");
-                    untold.push(candidate.id.clone());
+                    untold.push(name);
                 }
             }
         }
@@ -350,8 +380,8 @@ where
         self.move_on(&told, now_ms).await?;
         if !untold.is_empty() {
             let mut budget = ledger.body.clone();
-            for id in &untold {
-                budget.settle(id, 0);
+            for name in &untold {
+                budget.settle(Some(name), 0, rate);
             }
             return Ok(self.save(ledger, budget).await?);
         }
@@ -387,9 +417,15 @@ where
         self.clock.now().as_millisecond()
     }
 
-    fn is_late(&self, deadline: Timestamp) -> bool {
+    /// How long there is until the reserve before the deadline.
+    fn until(&self, deadline: Timestamp) -> Duration {
         let left_ms = deadline.as_millisecond().saturating_sub(self.now_ms());
-        u128::try_from(left_ms).map_or(true, |left| left <= self.settings.reserve.as_millis())
+        let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
+        left.saturating_sub(self.settings.reserve)
+    }
+
+    fn is_late(&self, deadline: Timestamp) -> bool {
+        self.until(deadline).is_zero()
     }
 }
 

@@ -6,13 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::{Either, select};
+use futures_util::pin_mut;
 use sealift_core::Timestamp;
 use sealift_core::document::Stored;
 use sealift_core::export::budget::Budget;
 use sealift_core::export::registry::RegistryError;
 use sealift_core::export::source::{LogSource, SourceError};
 use sealift_core::id::{ProjectId, XactId};
-use sealift_core::ports::{Clock, Entropy, EventBus, ObjectStore};
+use sealift_core::ports::{Clock, Entropy, EventBus, Failure, ObjectStore};
 
 use crate::{Candidate, Dispatch};
 
@@ -46,7 +48,7 @@ where
         deadline: Timestamp,
     ) -> Result<Surveyed, RegistryError> {
         let mut surveyed = Surveyed::default();
-        let longest_ms = i64::try_from(self.settings.patience.as_millis()).unwrap_or(i64::MAX);
+        let longest_ms = self.longest_ms();
         let is_impatient = |candidate: &Candidate| {
             let waited_ms = now_ms.saturating_sub(candidate.entry.next_ms);
             waited_ms >= candidate.entry.patience_ms(longest_ms)
@@ -55,15 +57,20 @@ where
             surveyed.waiting = waiting.len();
             return Ok(surveyed);
         }
-        // By project, so that the automations of one are asked about together.
-        waiting.sort_by(|a, b| a.entry.project_id.cmp(&b.entry.project_id));
+        // A request has one bound for all of its projects. Those whose cursors are of about the
+        // same age are asked about together, so that a project without any row does not have
+        // the whole history of the others counted; and the automations of one project.
+        let age = |candidate: &Candidate| age_of(candidate.entry.position, now_ms);
+        waiting.sort_by(|a, b| (age(a), &a.entry.project_id).cmp(&(age(b), &b.entry.project_id)));
         let mut waiting = waiting.into_iter().peekable();
-        while waiting.peek().is_some() {
+        while let Some(first) = waiting.peek() {
+            let age_of_first = age(first);
             let mut projects: BTreeSet<ProjectId> = BTreeSet::new();
             let mut asked = Vec::new();
             while let Some(candidate) = waiting.next_if(|candidate| {
-                projects.contains(&candidate.entry.project_id)
-                    || projects.len() < self.settings.projects_in_survey.max(1)
+                age(candidate) == age_of_first
+                    && (projects.contains(&candidate.entry.project_id)
+                        || projects.len() < self.settings.projects_in_survey.max(1))
             }) {
                 projects.insert(candidate.entry.project_id.clone());
                 asked.push(candidate);
@@ -74,9 +81,14 @@ where
                 return Ok(surveyed);
             }
             surveyed.surveys += 1;
-            self.ask(asked, &projects, &mut surveyed).await;
+            self.ask(asked, &projects, &mut surveyed, deadline).await;
         }
         Ok(surveyed)
+    }
+
+    /// The longest that a quiet automation waits for a survey, in milliseconds.
+    fn longest_ms(&self) -> i64 {
+        i64::try_from(self.settings.patience.as_millis()).unwrap_or(i64::MAX / 2)
     }
 
     /// One request.
@@ -85,11 +97,28 @@ where
         asked: Vec<Candidate>,
         projects: &BTreeSet<ProjectId>,
         surveyed: &mut Surveyed,
+        deadline: Timestamp,
     ) {
         let positions = asked.iter().map(|candidate| candidate.entry.position);
         let after = positions.min().unwrap_or(XactId::ZERO);
         let projects: Vec<ProjectId> = projects.iter().cloned().collect();
-        match self.source.survey(&projects, after).await {
+        let answer = {
+            let survey = self.source.survey(&projects, after);
+            let limit = self.clock.sleep(self.until(deadline));
+            pin_mut!(survey, limit);
+            match select(survey, limit).await {
+                Either::Left((answer, _)) => answer,
+                Either::Right(_) => Err(SourceError::Transient(Failure {
+                    operation: "Survey".to_owned(),
+                    target: String::new(),
+                    code: "OutOfTime".to_owned(),
+                    message: "it had not been answered when the time of the call was over"
+                        .to_owned(),
+                    request_id: String::new(),
+                })),
+            }
+        };
+        match answer {
             Ok(found) => {
                 let latest: BTreeMap<ProjectId, XactId> = found
                     .into_iter()
@@ -112,8 +141,26 @@ where
             }
             Err(error) => {
                 tracing::warn!(%error, "a survey failed, and is asked again in a minute: {error}");
-                surveyed.waiting += asked.len();
+                // What has waited for long is started without it: it may never be answered.
+                let now_ms = self.now_ms();
+                let (long, short): (Vec<_>, Vec<_>) = asked.into_iter().partition(|candidate| {
+                    let waited_ms = now_ms.saturating_sub(candidate.entry.next_ms);
+                    waited_ms >= 2 * candidate.entry.patience_ms(self.longest_ms())
+                });
+                surveyed.woken.extend(long);
+                surveyed.waiting += short.len();
             }
         }
+    }
+}
+
+/// How old a position is, roughly: up to a day, a week, two months, older.
+fn age_of(position: XactId, now_ms: i64) -> u8 {
+    let days = (now_ms / 1000 - i64::from(position.epoch_seconds())) / 86_400;
+    match days {
+        ..1 => 0,
+        1..8 => 1,
+        8..61 => 2,
+        _ => 3,
     }
 }

@@ -2,6 +2,7 @@
 
 mod budgets;
 mod dispatching;
+mod review;
 mod surveys;
 
 use std::time::Duration;
@@ -146,6 +147,7 @@ impl World {
                 Message::Due(Due {
                     automation_id,
                     requests,
+                    ..
                 }) => (automation_id.to_string(), requests.unwrap()),
                 other => panic!("{other:?}"),
             }
@@ -159,12 +161,14 @@ impl World {
 
     /// A run of the automation is over.
     fn finish(&self, name: &str, change: impl FnOnce(&mut Finished)) -> Report {
-        let granted = self.budget().grants.get(&id(name)).map(|g| g.requests);
+        let grants = self.budget().grants.into_iter();
+        let mut own = grants.filter(|(_, grant)| grant.automation == id(name));
         let mut finished = Finished {
             automation_id: id(name),
             run: "run".to_owned(),
             outcome: FinishedAs::Done,
-            granted,
+            grant: own.next().map(|(name, _)| name),
+            generation: 0,
             requests: 1,
             rows: 0,
             position: XactId::ZERO,

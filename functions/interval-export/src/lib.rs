@@ -113,10 +113,6 @@ where
     E: Entropy,
 {
     /// Exports with their state in `store`'s bucket.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a port, and main.rs names them"
-    )]
     pub fn new(
         store: S,
         source: L,
@@ -169,7 +165,12 @@ where
                     .position(now)
                     .map_err(|error| BadMessage::Malformed(error.to_string()))?;
                 self.registry
-                    .reset(&reset.automation_id, position, now_ms)
+                    .reset(
+                        &reset.automation_id,
+                        position,
+                        reset.event_id.as_deref(),
+                        now_ms,
+                    )
                     .await
             }
             Message::Pause(control) => {
@@ -190,6 +191,9 @@ where
             // Deleted since the message was sent.
             Err(RegistryError::Unknown(id)) => {
                 tracing::warn!(automation = %id, "there is no automation {id} any more");
+                if let Message::Due(due) = &message {
+                    self.give_back(due).await;
+                }
                 Ok(())
             }
             done => Ok(done?),

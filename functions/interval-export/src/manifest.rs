@@ -1,21 +1,14 @@
 //! The manifest of a run: what it wrote, as an object beside the files.
 
 use bytes::Bytes;
-use sealift_core::export::cursor::{Claim, Counts, File};
+use sealift_core::export::cursor::{Counts, File, Listing};
 use sealift_core::export::name::Names;
 use sealift_core::id::{AutomationId, ProjectId, XactId};
-use sealift_core::ports::{ExportSink, Failure, StoreError, Upload};
+use sealift_core::ports::{ExportPlace, ExportSink, Failure, StoreError, Upload};
 use serde::Serialize;
 
 /// The format's name and version.
 pub(crate) const FORMAT: &str = "sealift.export-run/1";
-
-/// Whose manifest it is.
-pub(crate) struct Of<'a> {
-    pub(crate) automation: &'a AutomationId,
-    pub(crate) project: &'a ProjectId,
-    pub(crate) generation: u32,
-}
 
 /// The object, field by field.
 #[derive(Serialize)]
@@ -37,10 +30,11 @@ struct Manifest<'a> {
 /// Writes the manifest of a run that has committed files. Doing it again writes the same.
 pub(crate) async fn write(
     sink: &impl ExportSink,
-    names: &Names,
-    of: Of<'_>,
-    claim: &Claim,
+    place: &ExportPlace,
+    automation: &AutomationId,
+    listing: &Listing,
 ) -> Result<(), StoreError> {
+    let names = Names::new(&place.prefix, automation, listing.generation);
     let refused = |target: String, message: String| {
         StoreError::Invalid(Failure {
             operation: "PutObject".to_owned(),
@@ -51,22 +45,25 @@ pub(crate) async fn write(
         })
     };
     let key = names
-        .manifest(claim.after)
+        .manifest(listing.after)
         .map_err(|error| refused(error.value.clone(), error.to_string()))?;
-    let counts = Counts::of(&claim.files);
+    let counts = Counts::of(&listing.files);
     let manifest = Manifest {
         format: FORMAT,
-        automation_id: of.automation,
-        project_id: of.project,
-        generation: of.generation,
-        run: &claim.run,
-        started_ms: claim.started_ms,
-        after: claim.after,
-        through: claim.files.last().map_or(claim.after, |file| file.through),
+        automation_id: automation,
+        project_id: &place.project,
+        generation: listing.generation,
+        run: &listing.run,
+        started_ms: listing.started_ms,
+        after: listing.after,
+        through: listing
+            .files
+            .last()
+            .map_or(listing.after, |file| file.through),
         rows: counts.rows,
         raw_bytes: counts.raw_bytes,
         file_bytes: counts.file_bytes,
-        files: &claim.files,
+        files: &listing.files,
     };
     let text = serde_json::to_string_pretty(&manifest)
         .map_err(|error| refused(key.to_string(), error.to_string()))?;

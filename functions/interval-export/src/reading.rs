@@ -8,6 +8,7 @@
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
@@ -143,12 +144,16 @@ where
                 pending.bytes += row.len();
                 pending.rows.push(row);
                 if pending.bytes > HELD_BACK {
+                    // What is whole is committed first: the torn part may have to be given up.
+                    if !files.torn {
+                        self.close(work, files).await?;
+                    }
                     files.torn = true;
                     self.write(work, files, transaction, &mut pending).await?;
                 }
             }
             pages.turn(page.cursor())?;
-            if !pages.is_over() && self.has_used_its_requests(work) && self.can_stop(work, files) {
+            if !pages.is_over() && self.has_used_its_requests(work) && Self::can_stop(work, files) {
                 return Ok(Ended::More);
             }
         }
@@ -166,11 +171,34 @@ where
         files: &mut Files<'_, K::Sink>,
         range: XactRange,
     ) -> Result<Ended, Stop> {
+        let mut traces = Traces::queued_through(range.after);
+        let ended = self.touch(work, files, range, &mut traces).await;
+        // Whatever ended it, what was touched by whole transactions is read while there is time.
+        let keeps = matches!(ended, Ok(_) | Err(Stop::Source(_) | Stop::Failed(_)));
+        // Unless a file was given up: then what was in it has to be read again.
+        if keeps && traces.written == files.whole && traces.through > files.whole {
+            let written = self
+                .write_summaries(work, files, &mut traces, Hurry::Last)
+                .await;
+            return match (ended, written) {
+                (Ok(_), Ok(Ended::More)) => Ok(Ended::More),
+                (Ok(ended), Ok(Ended::Done)) => Ok(ended),
+                (Err(stop), Ok(_) | Err(Stop::Source(_))) | (_, Err(stop)) => Err(stop),
+            };
+        }
+        ended
+    }
+
+    /// Reads which traces were touched, and writes their summaries group by group.
+    async fn touch(
+        &self,
+        work: &mut Work<'_>,
+        files: &mut Files<'_, K::Sink>,
+        range: XactRange,
+        traces: &mut Traces,
+    ) -> Result<Ended, Stop> {
         let mut pages = Pages::new(work, Ask::Touched(range));
         let mut current: Option<XactId> = None;
-        // The last transaction whose traces are all queued or written.
-        let mut queued_through = range.after;
-        let mut traces = Traces::default();
         while let Some(query) = pages.next() {
             let Some(mut page) = self.begin(&query, work.deadline).await? else {
                 return Ok(Ended::More);
@@ -185,17 +213,21 @@ where
                 let row = parsed(&row)?;
                 let transaction = transaction_of(&row, range, current)?;
                 if let Some(before) = current.filter(|before| *before != transaction) {
-                    traces.queue();
-                    queued_through = before;
+                    traces.queue(before);
                     let full = traces.seen.len() >= self.settings.traces_in_file;
                     let rolls = full || self.would_roll(files, before, transaction);
                     if rolls || traces.queued.len() >= self.settings.traces_at_once {
-                        self.write_summaries(work, files, before, &mut traces)
-                            .await?;
-                    }
-                    if rolls {
-                        self.close(work, files).await?;
-                        traces.seen.clear();
+                        let written = self.write_summaries(work, files, traces, Hurry::None);
+                        if written.await? == Ended::More {
+                            return Ok(Ended::More);
+                        }
+                        if rolls {
+                            self.close(work, files).await?;
+                            traces.seen.clear();
+                        }
+                        if self.has_used_its_requests(work) && Self::can_stop(work, files) {
+                            return Ok(Ended::More);
+                        }
                     }
                     if self.is_late(work) || work.has_many_files() {
                         return Ok(Ended::More);
@@ -205,45 +237,50 @@ where
                 traces.touch(root_of(&row)?);
             }
             pages.turn(page.cursor())?;
-            if !pages.is_over() && self.has_used_its_requests(work) {
-                // The last transaction may go on in the next page, so what it touched waits.
-                if queued_through > files.whole {
-                    self.write_summaries(work, files, queued_through, &mut traces)
-                        .await?;
-                }
-                if self.can_stop(work, files) {
-                    return Ok(Ended::More);
-                }
+            // The last transaction may go on in the next page, so what it touched waits.
+            let moves = work.has_moved() || traces.through > work.position();
+            if !pages.is_over() && self.has_used_its_requests(work) && moves {
+                return Ok(Ended::More);
             }
         }
         if let Some(last) = current {
-            traces.queue();
-            self.write_summaries(work, files, last, &mut traces).await?;
+            traces.queue(last);
         }
         Ok(Ended::Done)
     }
 
     /// Reads the summaries of the queued traces into the file; then all that was touched up to
-    /// the transaction is in it. A failure in the middle leaves summaries there that are too
-    /// new for where the file ends; they come again in the next, as a trace does that was
-    /// touched again.
+    /// where they are queued is in it. `More` if the time is over before. A failure in the
+    /// middle leaves summaries there that are too new for where the file ends; they come again
+    /// in the next, as a trace does that was touched again.
     async fn write_summaries(
         &self,
         work: &mut Work<'_>,
         files: &mut Files<'_, K::Sink>,
-        through: XactId,
         traces: &mut Traces,
-    ) -> Result<(), Stop> {
+        hurry: Hurry,
+    ) -> Result<Ended, Stop> {
+        let through = traces.through;
+        let reserve = match hurry {
+            Hurry::None => self.settings.reserve,
+            Hurry::Last => self.settings.reserve / 3,
+        };
         for roots in traces.queued.chunks(self.settings.traces_at_once.max(1)) {
             let mut pages = Pages::new(work, Ask::Summaries(roots.to_vec()));
             while let Some(query) = pages.next() {
                 let begun = self.source.page(&query);
-                let mut page = self.in_time(begun, work.deadline).await?.ok_or_else(late)?;
+                let begun = self.in_time_for(begun, work.deadline, reserve).await?;
+                let Some(mut page) = begun else {
+                    return Ok(Ended::More);
+                };
                 loop {
-                    let next = self.in_time(page.next(), work.deadline).await?;
-                    let Some(row) = next.ok_or_else(late)? else {
-                        break;
+                    let next = self
+                        .in_time_for(page.next(), work.deadline, reserve)
+                        .await?;
+                    let Some(next) = next else {
+                        return Ok(Ended::More);
                     };
+                    let Some(row) = next else { break };
                     pages.rows += 1;
                     let mut row = Pending {
                         bytes: row.len(),
@@ -255,8 +292,9 @@ where
             }
         }
         traces.queued.clear();
+        traces.written = through;
         files.whole = through;
-        Ok(())
+        Ok(Ended::Done)
     }
 
     /// A transaction is whole: its rows go into the file.
@@ -337,34 +375,33 @@ where
         full || hour_of(last) != hour_of(next)
     }
 
-    /// Ends the open file behind the last whole transaction and commits it; one that is torn
-    /// is given up.
+    /// Ends the open file behind the last whole transaction and commits it. One that is torn, or
+    /// holds no whole transaction, is given up, and so is what it held.
     async fn close(&self, work: &mut Work<'_>, files: &mut Files<'_, K::Sink>) -> Result<(), Stop> {
         let through = files.whole;
-        match files.open.take() {
-            Some(file) if files.torn => {
-                file.abort().await;
-                Ok(())
-            }
-            Some(file) => {
-                // Whoever takes the cursor over when the claim has passed writes under the same
-                // name, and must not be overwritten.
-                if self
-                    .until(work.deadline, std::time::Duration::ZERO)
-                    .is_zero()
-                {
-                    file.abort().await;
-                    return Err(late());
-                }
-                let file = file.finish(through).await?;
-                let run = work.run.clone();
-                self.save(work, |cursor| {
-                    cursor.commit(&run, file);
-                })
-                .await
-            }
-            None => self.advance(work, through).await,
+        let Some(file) = files.open.take() else {
+            return self.advance(work, through).await;
+        };
+        // Until it is committed.
+        files.whole = work.position();
+        if std::mem::take(&mut files.torn) || through <= work.position() {
+            file.abort().await;
+            return Ok(());
         }
+        // Whoever takes the cursor over when the claim has passed writes under the same name, and
+        // must not be overwritten.
+        if self.until(work.deadline, Duration::ZERO).is_zero() {
+            file.abort().await;
+            return Err(late());
+        }
+        let file = file.finish(through).await?;
+        let run = work.run.clone();
+        self.save(work, |cursor| {
+            cursor.commit(&run, file.clone());
+        })
+        .await?;
+        files.whole = through;
+        Ok(())
     }
 
     /// Moves the cursor where there was nothing to write.
@@ -377,7 +414,7 @@ where
 
     /// Whether a run that stops now has moved its cursor: otherwise the next would do the same
     /// again, for ever.
-    fn can_stop(&self, work: &Work<'_>, files: &Files<'_, K::Sink>) -> bool {
+    fn can_stop(work: &Work<'_>, files: &Files<'_, K::Sink>) -> bool {
         work.has_moved() || (!files.torn && files.whole > work.position())
     }
 
@@ -391,9 +428,18 @@ where
         answer: impl Future<Output = Result<T, SourceError>> + Send,
         deadline: Timestamp,
     ) -> Result<Option<T>, Stop> {
-        let limit = self
-            .clock
-            .sleep(self.until(deadline, self.settings.reserve));
+        self.in_time_for(answer, deadline, self.settings.reserve)
+            .await
+    }
+
+    /// Waits for the source, with this much time left over.
+    async fn in_time_for<T>(
+        &self,
+        answer: impl Future<Output = Result<T, SourceError>> + Send,
+        deadline: Timestamp,
+        reserve: Duration,
+    ) -> Result<Option<T>, Stop> {
+        let limit = self.clock.sleep(self.until(deadline, reserve));
         pin_mut!(answer, limit);
         match select(answer, limit).await {
             Either::Left((answer, _)) => Ok(Some(answer?)),
@@ -402,18 +448,40 @@ where
     }
 }
 
+/// How much of the time before the deadline summaries may take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hurry {
+    /// What the reserve leaves.
+    None,
+    /// A part of the reserve, too: what is not read now is read again by the next run.
+    Last,
+}
+
 /// The traces that were touched.
-#[derive(Default)]
 struct Traces {
     /// Those that are in the file already, or queued, or waiting.
     seen: HashSet<String>,
     /// Those whose summaries are to be read: the transactions that touched them are whole.
     queued: Vec<String>,
+    /// The last transaction whose traces are all queued or written.
+    through: XactId,
+    /// The last transaction whose traces are all written.
+    written: XactId,
     /// Those of the transaction that is being read.
     waiting: Vec<String>,
 }
 
 impl Traces {
+    fn queued_through(through: XactId) -> Self {
+        Self {
+            seen: HashSet::new(),
+            queued: Vec::new(),
+            through,
+            written: through,
+            waiting: Vec::new(),
+        }
+    }
+
     fn touch(&mut self, root: String) {
         if !self.seen.contains(&root) {
             self.seen.insert(root.clone());
@@ -421,8 +489,10 @@ impl Traces {
         }
     }
 
-    fn queue(&mut self) {
+    /// The transaction is whole.
+    fn queue(&mut self, transaction: XactId) {
         self.queued.append(&mut self.waiting);
+        self.through = transaction;
     }
 }
 
@@ -431,6 +501,8 @@ struct Pages {
     query: Option<Query>,
     /// Rows of the page that is being read.
     rows: u64,
+    /// The cursors that were followed.
+    followed: HashSet<String>,
 }
 
 impl Pages {
@@ -448,6 +520,7 @@ impl Pages {
         Self {
             query: Some(query),
             rows: 0,
+            followed: HashSet::new(),
         }
     }
 
@@ -467,7 +540,7 @@ impl Pages {
         };
         match cursor {
             Some(cursor) if self.rows > 0 => {
-                if query.cursor.as_deref() == Some(cursor) {
+                if !self.followed.insert(cursor.to_owned()) {
                     return Err(SourceError::Transient(failure(
                         "RepeatedCursor",
                         "the API gave the same cursor for two pages, which would never end",

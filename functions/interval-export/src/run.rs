@@ -9,7 +9,7 @@ use sealift_core::export::message::{Due, Finished, FinishedAs, Message};
 use sealift_core::export::name::Names;
 use sealift_core::export::registry::{Registry, RegistryError};
 use sealift_core::export::source::{LogSource, SourceError, XactRange};
-use sealift_core::id::XactId;
+use sealift_core::id::{AutomationId, XactId};
 use sealift_core::ports::{Clock, Entropy, EventBus, ExportSinks, ObjectStore, StoreError};
 
 use crate::Export;
@@ -90,9 +90,18 @@ pub(crate) struct Work<'a> {
     pub(crate) deadline: Timestamp,
     /// Requests that the source had counted when the run began.
     requests_before: u64,
-    /// Requests that it may make.
-    granted: Option<u32>,
+    /// What it was asked with.
+    due: &'a Due,
+    /// Whether its manifest is written.
+    listed: bool,
 }
+
+/// How long after a run's deadline the cursor is its own. A request that is on its way at the
+/// deadline may still be done: joining the parts of an upload takes up to three minutes.
+const AFTER_DEADLINE_MS: i64 = 4 * 60 * 1000;
+
+/// How often a commit is tried anew when others have changed what is not this run's.
+const TRIES: u32 = 8;
 
 impl Work<'_> {
     pub(crate) fn position(&self) -> XactId {
@@ -138,36 +147,33 @@ where
         let id = &due.automation_id;
         let requests_before = self.source.requests();
         let automation = self.registry.automation(id).await?;
-        if !automation.is_active() {
-            tracing::info!(automation = %id, "automation {id} is paused");
-            return Ok(Report::Paused);
-        }
         let stored = self.registry.cursor(id).await?;
         let now_ms = self.now_ms();
+        if !automation.is_active() {
+            tracing::info!(automation = %id, "automation {id} is paused");
+            self.skip(due, &stored.body).await;
+            return Ok(Report::Paused);
+        }
         if let Some(claim) = &stored.body.claim
             && claim.until_ms > now_ms
         {
             tracing::info!(automation = %id, run = claim.run, "automation {id} is at work already");
+            self.skip(due, &stored.body).await;
             return Ok(Report::Busy);
         }
         let plan = match automation.plan() {
             Ok(plan) => plan,
             Err(error) => {
                 let failure = advice::of_automation(&error);
-                return self.refuse(due, stored, failure).await;
+                return self.refuse(due, &stored.body, failure).await;
             }
         };
-        if let Err(stop) = self.complete_killed(&automation, &plan, &stored).await {
-            return match stop {
-                Stop::Bucket(error) => {
-                    let failure = advice::of_bucket(&error, &plan.place);
-                    self.refuse(due, stored, failure).await
-                }
-                Stop::Registry(error) => Err(error),
-                _ => Ok(Report::Overtaken),
-            };
+        if let Err(error) = self.complete_manifests(id, &plan, &stored.body).await {
+            let failure = advice::of_bucket(&error, &plan.place);
+            return self.refuse(due, &stored.body, failure).await;
         }
         let Some((stored, run)) = self.claim(&automation, &stored, deadline).await? else {
+            self.tell_skipped(due, XactId::ZERO, 0).await;
             return Ok(Report::Busy);
         };
         let mut work = Work {
@@ -178,36 +184,31 @@ where
             run,
             deadline,
             requests_before,
-            granted: due.requests,
+            due,
+            listed: false,
         };
         let result = self.work(&mut work).await;
         self.finish(work, result).await
     }
 
-    /// Writes the manifest of a run that was killed, if its claim has passed and it had
-    /// committed files.
-    async fn complete_killed(
+    /// Writes the manifests that earlier runs have left out: they were killed, or the bucket
+    /// failed. Whoever asks for the cursor next drops them from it.
+    async fn complete_manifests(
         &self,
-        automation: &Automation,
+        id: &AutomationId,
         plan: &ExportPlan,
-        stored: &Stored<ExportCursor>,
-    ) -> Result<(), Stop> {
-        let cursor = &stored.body;
-        let Some(claim) = cursor
-            .claim
-            .as_ref()
-            .filter(|claim| !claim.files.is_empty())
-        else {
+        cursor: &ExportCursor,
+    ) -> Result<(), StoreError> {
+        let mut missing = cursor.unlisted.clone();
+        missing.extend(cursor.listing());
+        if missing.is_empty() {
             return Ok(());
-        };
+        }
         let sink = self.sinks.open(&plan.place).await?;
-        let names = Names::new(&plan.place.prefix, &automation.id, cursor.generation);
-        let of = manifest::Of {
-            automation: &automation.id,
-            project: &automation.project_id,
-            generation: cursor.generation,
-        };
-        Ok(manifest::write(&sink, &names, of, claim).await?)
+        for listing in missing {
+            manifest::write(&sink, &plan.place, id, &listing).await?;
+        }
+        Ok(())
     }
 
     /// Takes the cursor for a new run; `None` if another was quicker.
@@ -220,11 +221,12 @@ where
         let now_ms = self.now_ms();
         let run = self.registry.entropy.nonce();
         let mut cursor = stored.body.clone();
+        cursor.unlisted.clear();
         cursor.end_run(now_ms, Outcome::Killed, 0);
         cursor.claim = Some(Claim {
             run: run.clone(),
             started_ms: now_ms,
-            until_ms: deadline.as_millisecond(),
+            until_ms: deadline.as_millisecond().saturating_add(AFTER_DEADLINE_MS),
             after: cursor.position,
             files: Vec::new(),
         });
@@ -263,44 +265,48 @@ where
         }
         let sink = self.sinks.open(&work.plan.place).await?;
         let ended = self.read(work, &sink, range).await;
-        if work.files() > 0 {
-            let of = manifest::Of {
-                automation: &work.automation.id,
-                project: &work.automation.project_id,
-                generation: work.stored.body.generation,
-            };
-            if let Some(claim) = &work.stored.body.claim {
-                let written = manifest::write(&sink, &work.names, of, claim).await;
-                // What stopped the reading tells more than what followed from it.
-                return ended.and_then(|ended| Ok(written.map(|()| ended)?));
-            }
+        if let Some(listing) = work.stored.body.listing() {
+            let (place, id) = (&work.plan.place, &work.automation.id);
+            let written = manifest::write(&sink, place, id, &listing).await;
+            work.listed = written.is_ok();
+            // What stopped the reading tells more than what followed from it.
+            return ended.and_then(|ended| Ok(written.map(|()| ended)?));
         }
         ended
     }
 
-    /// Commits a change of the cursor, as this run.
+    /// Commits a change of the cursor, as this run. What others have changed meanwhile stays,
+    /// as long as the run is still at work.
     pub(crate) async fn save(
         &self,
         work: &mut Work<'_>,
-        change: impl FnOnce(&mut ExportCursor),
+        change: impl Fn(&mut ExportCursor),
     ) -> Result<(), Stop> {
-        let mut cursor = work.stored.body.clone();
-        change(&mut cursor);
         let place = ExportCursor::place(&work.automation.id);
         let Registry { store, entropy, .. } = &self.registry;
-        match place.replace(store, &work.stored, cursor, entropy).await? {
-            Saved::Done(stored) => {
+        for _ in 0..TRIES {
+            let mut cursor = work.stored.body.clone();
+            change(&mut cursor);
+            if let Saved::Done(stored) = place.replace(store, &work.stored, cursor, entropy).await?
+            {
                 work.stored = stored;
-                Ok(())
+                return Ok(());
             }
-            Saved::Stale => Err(Stop::Overtaken),
+            let there = place.load(store).await?;
+            let own = there.filter(|there| {
+                let claim = there.body.claim.as_ref();
+                claim.is_some_and(|claim| claim.run == work.run)
+            });
+            work.stored = own.ok_or(Stop::Overtaken)?;
         }
+        Err(Stop::Overtaken)
     }
 
     /// Whether the requests that it was granted are used up.
     pub(crate) fn has_used_its_requests(&self, work: &Work<'_>) -> bool {
         let used = self.used(work);
-        work.granted
+        work.due
+            .requests
             .is_some_and(|granted| used >= u64::from(granted))
     }
 
@@ -341,6 +347,8 @@ where
             Err(Stop::Failed(failure)) => Outcome::Failed { failure },
             Err(Stop::Overtaken) => {
                 tracing::warn!(automation = %id, run = work.run, "the cursor of {id} was changed by another");
+                let requests = self.used(&work);
+                self.tell_skipped(work.due, work.position(), requests).await;
                 return Ok(Report::Overtaken);
             }
             Err(Stop::Registry(error)) => return Err(error),
@@ -350,8 +358,14 @@ where
         let requests = self.used(&work);
         let now_ms = self.now_ms();
         let ended = outcome.clone();
+        let listed = work.listed;
         let saved = self
-            .save(&mut work, |cursor| cursor.end_run(now_ms, ended, requests))
+            .save(&mut work, |cursor| {
+                if !listed {
+                    cursor.shelve();
+                }
+                cursor.end_run(now_ms, ended.clone(), requests);
+            })
             .await;
         match saved {
             Ok(()) => {}
@@ -363,7 +377,8 @@ where
             automation_id: id.clone(),
             run: work.run.clone(),
             outcome: finished_as(&outcome),
-            granted: work.granted,
+            grant: work.due.grant.clone(),
+            generation: work.stored.body.generation,
             requests,
             rows: counts.rows,
             position: work.position(),
@@ -381,14 +396,13 @@ where
     async fn refuse(
         &self,
         due: &Due,
-        stored: Stored<ExportCursor>,
+        cursor: &ExportCursor,
         failure: RunFailure,
     ) -> Result<Report, RegistryError> {
         let id = &due.automation_id;
         let outcome = Outcome::Failed {
             failure: failure.clone(),
         };
-        let position = stored.body.position;
         ExportCursor::place(id)
             .update(&self.registry.store, &self.registry.entropy, |there| {
                 let mut cursor = there?.clone();
@@ -399,22 +413,34 @@ where
             .await?;
         let error = &failure.failure;
         tracing::error!(automation = %id, %error, fault = ?failure.fault, "export of {id} cannot run: {error}");
-        let finished = Finished {
-            automation_id: id.clone(),
-            run: String::new(),
-            outcome: finished_as(&outcome),
-            granted: due.requests,
-            requests: 0,
-            rows: 0,
-            position,
-            retry_after_ms: None,
-        };
+        let mut finished = nothing_done(due, finished_as(&outcome));
+        finished.generation = cursor.generation;
+        finished.position = cursor.position;
         self.tell(finished).await;
         Ok(Report::Ran {
             outcome,
             counts: Counts::default(),
             requests: 0,
         })
+    }
+
+    /// Gives back what was granted to a run of an automation that is gone.
+    pub(crate) async fn give_back(&self, due: &Due) {
+        self.tell_skipped(due, XactId::ZERO, 0).await;
+    }
+
+    /// Tells that there was no run, so that its requests are given back.
+    async fn skip(&self, due: &Due, cursor: &ExportCursor) {
+        self.tell_skipped(due, cursor.position, 0).await;
+    }
+
+    async fn tell_skipped(&self, due: &Due, position: XactId, requests: u64) {
+        if due.grant.is_some() || due.requests.is_some() || requests > 0 {
+            let mut finished = nothing_done(due, FinishedAs::Skipped);
+            finished.position = position;
+            finished.requests = requests;
+            self.tell(finished).await;
+        }
     }
 
     /// Tells the dispatcher. If that fails, the timetable goes on by itself, and the run's
@@ -450,6 +476,21 @@ fn stuck(work: &Work<'_>) -> RunFailure {
             "It is tried again by itself. If it stays so, a transaction is larger than a run can \
                  read: raise the function's time-out or the automation's batch_size."
                 .to_owned(),
+    }
+}
+
+/// What is told of a message that did not make a run.
+fn nothing_done(due: &Due, outcome: FinishedAs) -> Finished {
+    Finished {
+        automation_id: due.automation_id.clone(),
+        run: String::new(),
+        outcome,
+        grant: due.grant.clone(),
+        generation: 0,
+        requests: 0,
+        rows: 0,
+        position: XactId::ZERO,
+        retry_after_ms: None,
     }
 }
 

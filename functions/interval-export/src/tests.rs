@@ -4,6 +4,7 @@ mod crashes;
 mod failures;
 mod fate;
 mod ranges;
+mod review;
 mod schedules;
 mod traces;
 
@@ -50,6 +51,9 @@ struct World {
 
 /// How long a run has.
 const RUN: Duration = Duration::from_mins(15);
+
+/// How long a run that is killed holds the cursor at the most.
+const CLAIM: Duration = Duration::from_mins(19);
 
 fn automation_id() -> AutomationId {
     AutomationId::parse("a1").unwrap()
@@ -153,6 +157,7 @@ impl World {
         let due = Due {
             automation_id: automation_id(),
             requests,
+            grant: None,
         };
         let export = self.export(&Fate::kind());
         let run = Box::pin(export.run(&due, self.deadline()));

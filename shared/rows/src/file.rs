@@ -91,7 +91,7 @@ enum State {
     /// No row was pushed, so there is nothing.
     Empty,
     Parquet(Box<ParquetFile>),
-    JsonLines(JsonLines),
+    JsonLines(Box<JsonLines>),
     Lost,
 }
 
@@ -156,7 +156,7 @@ impl FileEncoder {
                 let id = xact_id_of(line.as_bytes())?;
                 let mut file = JsonLines::new(&self.settings);
                 file.push(line).map_err(FileError::from)?;
-                self.state = State::JsonLines(file);
+                self.state = State::JsonLines(Box::new(file));
                 Ok(id)
             }
         }

@@ -40,10 +40,14 @@ const BATCH_BYTES: usize = 256 << 10;
 /// Bytes of the footer for each column of a row group, about: what is known of it, its
 /// statistics and the places of its pages.
 const FOOTER_COLUMN: usize = 256;
-/// By how much rows shrink, about, until it is known.
-const FIRST_RATIO: u64 = 8;
 /// Bytes of memory for the same.
 const FOOTER_COLUMN_HELD: usize = 1 << 10;
+
+/// By how much rows shrink, about, until it is known.
+const FIRST_RATIO: u64 = 8;
+
+/// Members of a row, or entries of a map, whose memory is kept for the next.
+const MOST_KEPT: usize = 1 << 10;
 
 /// An open Parquet file.
 pub(crate) struct ParquetFile {
@@ -256,6 +260,7 @@ fn position(columns: &[(Column, Field)], name: Value<'_>, next: usize) -> Option
 /// An empty vector in the memory of another, for things that live shorter or longer.
 fn recycle<A, B>(mut vector: Vec<A>) -> Vec<B> {
     vector.clear();
+    vector.shrink_to(MOST_KEPT);
     // Nothing is mapped: the standard library collects into the memory that it came from.
     vector.into_iter().filter_map(|_| None).collect()
 }

@@ -50,7 +50,8 @@ pub enum Table {
     Traces,
     /// The rows of a user's own query. Its columns are those of the first row, in their order:
     /// with the types of [`Table::Traces`] by their names, and JSON otherwise. What later rows
-    /// bring beside them is in `extra`, and so is a column that the query itself calls `extra`.
+    /// bring beside them is in `extra`, and so is a column that the query itself calls `extra`,
+    /// and any after the first 500.
     Query,
 }
 
@@ -87,7 +88,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             row_group_bytes: 64 << 20,
-            page_bytes: 256 << 10,
+            page_bytes: 1 << 20,
             zstd_level: 1,
             gzip_level: 6,
             memory_limit: 96 << 20,

@@ -49,7 +49,7 @@ fn a_run_by_hand_is_counted() {
     world.finish("a", |finished| finished.requests = 10);
     let before = world.budget().whole();
     world.finish("a", |finished| {
-        finished.granted = None;
+        finished.grant = None;
         finished.requests = 6;
     });
     assert_eq!(world.budget().whole(), before - 6);
@@ -89,5 +89,5 @@ fn a_function_that_never_told_its_end_takes_its_grant_from_nobody_for_long() {
     world.set("a", |entry| entry.next_ms = now_ms);
     world.tick();
     assert_eq!(world.names(), ["a", "a"]);
-    assert!(world.budget().grants.contains_key(&id("a")));
+    assert!(world.budget().has_granted(&id("a"), 0));
 }

@@ -29,6 +29,7 @@ fn die(world: &World, step: usize) -> bool {
     let due = Due {
         automation_id: automation_id(),
         requests: None,
+        grant: None,
     };
     let run = Box::pin(export.run(&due, world.deadline()));
     run.now_or_never().is_none()
@@ -36,7 +37,7 @@ fn die(world: &World, step: usize) -> bool {
 
 /// Lets the claim of a killed run pass, and runs until there is nothing more.
 fn recover(world: &World) {
-    world.clock.advance(super::RUN);
+    world.clock.advance(super::CLAIM);
     for _ in 0..3 {
         if let Report::Ran {
             outcome: Outcome::Done,
@@ -144,7 +145,7 @@ fn a_run_that_is_killed_twice_still_loses_and_doubles_nothing() {
         for second in (0..60).step_by(11) {
             let world = world();
             die(&world, first);
-            world.clock.advance(super::RUN);
+            world.clock.advance(super::CLAIM);
             die(&world, second);
             recover(&world);
             check(&world, first * 100 + second, &versions_of(&world));
@@ -159,6 +160,7 @@ fn of_two_messages_that_arrive_together_one_runs() {
     let due = Due {
         automation_id: automation_id(),
         requests: None,
+        grant: None,
     };
     // The second begins while the first is in its first page.
     let deadline = world.deadline();

@@ -114,6 +114,7 @@ fn a_source_that_stalls_does_not_hold_a_run_beyond_its_time() {
     let due = sealift_core::export::message::Due {
         automation_id: automation_id(),
         requests: None,
+        grant: None,
     };
     let deadline = world.deadline();
     let mut run = Box::pin(export.run(&due, deadline));
@@ -191,7 +192,7 @@ fn a_reset_while_a_run_is_at_work_ends_that_run() {
         pages += 1;
         if pages == 2 {
             let id = automation_id();
-            let reset = registry.reset(&id, xact("10:00:00", 6), 0);
+            let reset = registry.reset(&id, xact("10:00:00", 6), None, 0);
             futures_util::FutureExt::now_or_never(reset)
                 .unwrap()
                 .unwrap();

@@ -28,11 +28,11 @@ use sha2::{Digest, Sha256};
 use self::author::{Author, Chance};
 use self::record::Recorder;
 use super::fate::{Fate, Mortal};
-use super::{RUN, World, automation_id, bucket, config, lines, project, role, version};
+use super::{CLAIM, World, automation_id, bucket, config, lines, project, role, version};
 use crate::{Export, Report};
 
 /// How many schedules of each kind.
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 600;
 
 #[test]
 fn spans_arrive_each_once_in_a_generation_whatever_happens() {
@@ -62,6 +62,14 @@ fn under(seed: u64, definition: &str, check: fn(&Schedule)) {
         played.is_ok(),
         "the schedule of seed {seed} of {definition}"
     );
+}
+
+fn due(requests: Option<u32>) -> Due {
+    Due {
+        automation_id: automation_id(),
+        requests,
+        grant: None,
+    }
 }
 
 /// A world, and what happens in it.
@@ -105,17 +113,18 @@ impl Schedule {
             settled: Settled::Latest,
             traces: definition == "log_traces",
         };
-        schedule.let_rows_change_between_pages();
+        schedule.let_things_happen_between_pages();
         schedule
     }
 
-    fn let_rows_change_between_pages(&self) {
+    fn let_things_happen_between_pages(&self) {
         let (author, chance) = (self.author.clone(), self.chance.clone());
         let registry = Registry {
             store: self.store.clone(),
             entropy: self.world.entropy.clone(),
             shards: 1,
         };
+        let (other, clock) = (self.export(&Fate::kind()), self.world.clock.clone());
         self.world.source.before_each_page(move |source, _| {
             let mut author = author.lock().unwrap();
             if chance.one_in(6) {
@@ -126,8 +135,16 @@ impl Schedule {
             }
             if chance.one_in(80) {
                 let (id, place) = (automation_id(), registry.store.earlier(&chance));
-                let reset = registry.reset(&id, place, 0).now_or_never();
+                let reset = registry.reset(&id, place, None, 0).now_or_never();
                 reset.unwrap().unwrap();
+            }
+            let cursor = registry.cursor(&automation_id()).now_or_never().unwrap();
+            let claim = cursor.unwrap().body.claim;
+            let now_ms = clock.now().as_millisecond();
+            if claim.is_some_and(|claim| now_ms < claim.until_ms) && chance.one_in(20) {
+                let due = due(None);
+                let again = Box::pin(other.run(&due, clock.now())).now_or_never();
+                assert!(matches!(again, Some(Ok(Report::Busy | Report::Paused))));
             }
         });
     }
@@ -163,7 +180,7 @@ impl Schedule {
             12 => self.control(),
             13..=14 => self.kill(),
             _ => {
-                self.run();
+                self.run(self.requests());
             }
         }
     }
@@ -232,14 +249,14 @@ impl Schedule {
         match self.chance.between(0, 3) {
             0 => registry.set_active(&id, false, 0).now_or_never(),
             1 => registry.set_active(&id, true, 0).now_or_never(),
-            _ => registry.reset(&id, earlier, 0).now_or_never(),
+            _ => registry.reset(&id, earlier, None, 0).now_or_never(),
         }
         .unwrap()
         .unwrap();
     }
 
-    fn due(&self) -> Due {
-        // From now on nothing may be written that such a run could pass.
+    /// From now on nothing may be written that a run could pass which begins now.
+    fn note_what_is_settled(&self) {
         let lag = self.world.settings.lag;
         let limit = XactId::before(self.world.clock.now().checked_sub(lag).unwrap());
         let rows = self.world.source.rows(&project());
@@ -251,28 +268,29 @@ impl Schedule {
         let through = settled.map_or(limit, |settled| settled.min(limit));
         let mut author = self.author.lock().unwrap();
         author.settled = author.settled.max(through);
-        let requests = self.chance.of(&[None, Some(2), Some(4), Some(8)]);
-        Due {
-            automation_id: automation_id(),
-            requests,
-        }
+    }
+
+    fn requests(&self) -> Option<u32> {
+        self.chance.of(&[None, Some(2), Some(4), Some(8)])
     }
 
     fn kill(&self) {
         let step = usize::try_from(self.chance.between(0, 120)).unwrap();
-        let (export, due) = (self.export(&Fate::at(step)), self.due());
+        let (export, due) = (self.export(&Fate::at(step)), due(self.requests()));
+        self.note_what_is_settled();
         let run = Box::pin(export.run(&due, self.world.deadline()));
         if run.now_or_never().is_none() && self.chance.one_in(2) {
-            self.world.clock.advance(RUN);
+            self.world.clock.advance(CLAIM);
         }
     }
 
-    fn run(&self) -> Report {
+    fn run(&self, requests: Option<u32>) -> Report {
         let before = self.store.generations();
         let abandoned = self.world.sinks.uploads().abandoned;
         self.world.bus.take();
         let export = self.export(&Fate::kind());
-        let (due, deadline) = (self.due(), self.world.deadline());
+        let (due, deadline) = (due(requests), self.world.deadline());
+        self.note_what_is_settled();
         let mut run = pin!(export.run(&due, deadline));
         let mut context = Context::from_waker(Waker::noop());
         let report = loop {
@@ -317,10 +335,11 @@ impl Schedule {
             .set_active(&automation_id(), true, 0)
             .now_or_never();
         resumed.unwrap().unwrap();
+        let requests = self.requests();
         for _ in 0..200 {
-            world.clock.advance(RUN);
+            world.clock.advance(CLAIM);
             let done = Outcome::Done;
-            if matches!(self.run(), Report::Ran { outcome, .. } if outcome == done) {
+            if matches!(self.run(requests), Report::Ran { outcome, .. } if outcome == done) {
                 return;
             }
         }

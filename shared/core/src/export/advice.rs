@@ -27,11 +27,12 @@ pub enum Fault {
 /// What a failure of the way into the bucket means.
 pub fn of_bucket(error: &StoreError, place: &ExportPlace) -> RunFailure {
     let failure = error.failure().clone();
-    let about = format!("{} {}", failure.code, failure.message).to_lowercase();
+    // The action that was denied, or a code of the key service; a bucket may be called so, too.
+    let of_key = failure.message.contains("kms:") || failure.code.starts_with("KMS.");
     let bucket = &place.bucket;
     let (fault, advice) = match error {
         StoreError::Transient(_) | StoreError::Conflict(_) => (Fault::Passing, PASSES.to_owned()),
-        _ if about.contains("kms") => (
+        _ if of_key => (
             Fault::Customer,
             format!(
                 "The bucket encrypts with a KMS key that the role may not use: allow \

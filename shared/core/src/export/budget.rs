@@ -19,14 +19,16 @@ pub struct Budget {
     pub available: i64,
     /// As of when, in milliseconds since 1970.
     pub as_of_ms: i64,
-    /// What was granted to runs that have not told their end.
+    /// What was granted to runs that have not told their end, by the grants' own names.
     #[serde(default)]
-    pub grants: BTreeMap<AutomationId, Grant>,
+    pub grants: BTreeMap<String, Grant>,
 }
 
 /// What a run was granted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
+    /// To which automation's run.
+    pub automation: AutomationId,
     /// Requests.
     pub requests: u32,
     /// When, in milliseconds since 1970.
@@ -41,6 +43,9 @@ impl Document for Budget {
 /// longest Lambda with its tries. It counts as having used its grant.
 const GRANT_KEPT_MS: i64 = 2 * 3600 * 1000;
 
+/// The largest debt, in minutes' worth of requests.
+const DEBT_MINUTES: i64 = 5;
+
 /// The least that a run is started with: a look into its range, a page, and the summaries of
 /// its traces.
 pub const LEAST_GRANT: u32 = 4;
@@ -49,6 +54,13 @@ impl Budget {
     /// Where the ledger lies in the state bucket: `exports/budget.json`.
     pub fn place() -> Place<Self> {
         Place::new(ObjectKey::of_known_form("exports/budget.json".to_owned()))
+    }
+
+    /// Whether the automation was granted something since a time, whose run has not told its
+    /// end.
+    pub fn has_granted(&self, automation: &AutomationId, since_ms: i64) -> bool {
+        let mut grants = self.grants.values();
+        grants.any(|grant| grant.automation == *automation && grant.granted_ms > since_ms)
     }
 
     /// Adds what became available since, at a rate of so many requests a minute, and forgets
@@ -80,10 +92,12 @@ impl Budget {
     }
 
     /// Grants a run its share where `waiting` runs wait for theirs: an equal part, at least
-    /// [`LEAST_GRANT`] and at most half a minute's worth. `None` if too little is left.
+    /// [`LEAST_GRANT`] and at most half a minute's worth. `None` if too little is left. `name` is
+    /// one that no other grant has.
     pub fn grant(
         &mut self,
         automation: &AutomationId,
+        name: String,
         waiting: usize,
         now_ms: i64,
         per_minute: u32,
@@ -95,30 +109,28 @@ impl Budget {
         let requests = (self.whole() / waiting).clamp(least, most);
         self.take(requests).then(|| {
             let grant = Grant {
+                automation: automation.clone(),
                 requests,
                 granted_ms: now_ms,
             };
-            self.grants.insert(automation.clone(), grant);
+            self.grants.insert(name, grant);
             requests
         })
     }
 
-    /// Gives back what a run did not use, or takes what it used beyond its grant. A run that
-    /// has told its end before changes nothing.
-    pub fn settle(&mut self, automation: &AutomationId, used: u64) {
-        let Some(grant) = self.grants.remove(automation) else {
-            return;
-        };
+    /// Gives back what a run did not use, or takes what it used beyond its grant. A run without
+    /// a grant (started by hand, or told before) is taken for what it used.
+    pub fn settle(&mut self, grant: Option<&str>, used: u64, per_minute: u32) {
+        let grant = grant.and_then(|name| self.grants.remove(name));
+        let granted = grant.map_or(0, |grant| i64::from(grant.requests));
         let used = i64::try_from(used).unwrap_or(i64::MAX / 1000);
-        self.available = self
+        let left = self
             .available
-            .saturating_add((i64::from(grant.requests) - used).saturating_mul(1000));
-    }
-
-    /// Takes what a run used that had no grant: one that was started by hand.
-    pub fn spend(&mut self, used: u64) {
-        let used = i64::try_from(used).unwrap_or(i64::MAX / 1000);
-        self.available = self.available.saturating_sub(used.saturating_mul(1000));
+            .saturating_add(granted.saturating_sub(used).saturating_mul(1000));
+        // What was overdrawn was made in time that is over; it holds the others up for a few
+        // minutes, and not for as long as a run by hand took.
+        let lowest = i64::from(per_minute) * -1000 * DEBT_MINUTES;
+        self.available = left.max(lowest.min(self.available));
     }
 }
 
@@ -137,6 +149,10 @@ mod tests {
         budget
     }
 
+    fn grant(budget: &mut Budget, name: &str, waiting: usize, rate: u32) -> Option<u32> {
+        budget.grant(&id("a"), name.to_owned(), waiting, 60_000, rate)
+    }
+
     #[test]
     fn a_minutes_worth_is_the_most_that_gathers() {
         let mut budget = full(20);
@@ -148,29 +164,46 @@ mod tests {
     }
 
     #[test]
-    fn what_was_granted_and_not_used_comes_back_once() {
+    fn what_was_granted_and_not_used_comes_back() {
         let mut budget = full(20);
-        assert_eq!(budget.grant(&id("a"), 1, 0, 20), Some(10));
-        budget.settle(&id("a"), 3);
+        assert_eq!(grant(&mut budget, "1", 1, 20), Some(10));
+        budget.settle(Some("1"), 3, 20);
         assert_eq!(budget.whole(), 17);
-        budget.settle(&id("a"), 3);
-        assert_eq!(budget.whole(), 17, "told twice");
-        assert_eq!(budget.grant(&id("a"), 4, 0, 20), Some(4));
-        budget.settle(&id("a"), 20);
+        assert_eq!(grant(&mut budget, "2", 4, 20), Some(4));
+        budget.settle(Some("2"), 20, 20);
         assert_eq!(budget.whole(), 0);
-        assert_eq!(budget.grant(&id("b"), 1, 0, 20), None);
+        assert_eq!(grant(&mut budget, "3", 1, 20), None);
+    }
+
+    #[test]
+    fn each_grant_is_settled_by_its_own_run() {
+        let mut budget = full(20);
+        assert!(grant(&mut budget, "1", 4, 20).is_some());
+        assert!(grant(&mut budget, "2", 4, 20).is_some());
+        budget.settle(Some("2"), 0, 20);
+        assert!(budget.grants.contains_key("1"));
+        assert!(budget.has_granted(&id("a"), 59_999) && !budget.has_granted(&id("a"), 60_000));
+        assert!(!budget.has_granted(&id("b"), 0));
+    }
+
+    #[test]
+    fn a_debt_is_never_longer_than_a_few_minutes() {
+        let mut budget = full(20);
+        budget.settle(None, 4500, 20);
+        budget.refill(60_000 + 6 * 60_000, 20);
+        assert_eq!(budget.whole(), 20);
     }
 
     #[test]
     fn a_low_rate_still_lets_runs_start() {
         let mut budget = full(2);
-        assert_eq!(budget.grant(&id("a"), 9, 0, 2), Some(2));
+        assert_eq!(grant(&mut budget, "1", 9, 2), Some(2));
     }
 
     #[test]
     fn a_run_that_never_ends_keeps_its_grant_from_nobody_for_long() {
         let mut budget = full(20);
-        budget.grant(&id("a"), 1, 60_000, 20).unwrap();
+        grant(&mut budget, "1", 1, 20).unwrap();
         budget.refill(60_000 + GRANT_KEPT_MS, 20);
         assert!(budget.grants.is_empty());
         assert_eq!(budget.whole(), 20);
@@ -186,10 +219,11 @@ mod tests {
             for (wait, waiting, used) in steps {
                 now += wait;
                 budget.refill(now, 20);
-                if let Some(granted) = budget.grant(&id("a"), waiting, now, 20) {
+                let name = now.to_string();
+                if let Some(granted) = budget.grant(&id("a"), name.clone(), waiting, now, 20) {
                     let used = used.min(u64::from(granted));
                     used_in_all += used;
-                    budget.settle(&id("a"), used);
+                    budget.settle(Some(&name), used, 20);
                 }
                 let most = 20 + u64::try_from(now - 60_000).unwrap() * 20 / 60_000;
                 prop_assert!(used_in_all <= most, "{used_in_all} > {most}");

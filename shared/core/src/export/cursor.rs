@@ -53,6 +53,16 @@ pub struct ExportCursor {
     /// What the last test of the way into the bucket gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tested: Option<WayTest>,
+    /// Runs that committed files and have no manifest yet; the next one writes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlisted: Vec<Listing>,
+    /// The event that set it to another position last; the same one does not set it twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_by: Option<String>,
+    /// Whether its automation was deleted. What is left keeps a later one of the same id from
+    /// using the names again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
     /// The last runs, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<Run>,
@@ -76,6 +86,9 @@ impl ExportCursor {
             attempts: 0,
             failure: None,
             tested: None,
+            unlisted: Vec::new(),
+            reset_by: None,
+            deleted: false,
             runs: Vec::new(),
         }
     }
@@ -90,11 +103,32 @@ impl ExportCursor {
     /// Sets it to another position: a new generation. A run that is at work notices at its
     /// next commit, and stops.
     pub fn reset(&mut self, position: XactId) {
+        self.shelve();
         self.generation += 1;
         self.position = position;
         self.claim = None;
         self.attempts = 0;
         self.failure = None;
+    }
+
+    /// What the open run has committed and no manifest lists.
+    pub fn listing(&self) -> Option<Listing> {
+        let claim = self
+            .claim
+            .as_ref()
+            .filter(|claim| !claim.files.is_empty())?;
+        Some(Listing {
+            generation: self.generation,
+            run: claim.run.clone(),
+            started_ms: claim.started_ms,
+            after: claim.after,
+            files: claim.files.clone(),
+        })
+    }
+
+    /// Keeps what the open run has committed, for a manifest that is still to be written.
+    pub fn shelve(&mut self) {
+        self.unlisted.extend(self.listing());
     }
 
     /// Ends the open run, remembers what came of it, and lets go of the cursor.
@@ -153,6 +187,21 @@ pub struct Claim {
     /// Where it began.
     pub after: XactId,
     /// The files that it has committed.
+    pub files: Vec<File>,
+}
+
+/// What a run has committed: what its manifest lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// The generation of the cursor.
+    pub generation: u32,
+    /// The run's own name.
+    pub run: String,
+    /// When it began, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// Where it began.
+    pub after: XactId,
+    /// Its files.
     pub files: Vec<File>,
 }
 

@@ -16,6 +16,9 @@ pub struct Due {
     /// The requests that it may make of the API; without, as many as it has time for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<u32>,
+    /// The name that they are granted under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
 }
 
 /// A run is over. Sent by `interval-export` for `export-dispatch`.
@@ -27,9 +30,12 @@ pub struct Finished {
     pub run: String,
     /// How it ended.
     pub outcome: FinishedAs,
-    /// The requests that it was granted; none where it was started by hand.
+    /// The name that its requests were granted under; none where it was started by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub granted: Option<u32>,
+    pub grant: Option<String>,
+    /// The generation of the cursor.
+    #[serde(default)]
+    pub generation: u32,
     /// Requests that it made of the API.
     pub requests: u64,
     /// Rows that it exported.
@@ -53,6 +59,8 @@ pub enum FinishedAs {
     Failed,
     /// It failed on something that somebody has to change.
     Refused,
+    /// It did not run: the automation is paused or gone, or another run is at work.
+    Skipped,
 }
 
 /// A control of one automation, by hand.
@@ -67,8 +75,11 @@ pub struct Control {
 pub struct Reset {
     /// Which.
     pub automation_id: AutomationId,
-    /// Where it starts: see [`Start`].
+    /// Where it starts: see [`Start`]. `now` is the time of the event, whenever it is handled.
     pub start: Start,
+    /// The id of the event, by which a repetition is known.
+    #[serde(skip)]
+    pub event_id: Option<String>,
 }
 
 /// What a control event says.
@@ -107,6 +118,10 @@ impl Message {
     pub fn parse(envelope: &[u8]) -> Result<Self, BadMessage> {
         #[derive(Deserialize)]
         struct Envelope<'a> {
+            #[serde(default)]
+            id: Option<String>,
+            #[serde(default)]
+            time: Option<String>,
             #[serde(rename = "detail-type")]
             detail_type: String,
             #[serde(borrow)]
@@ -118,7 +133,14 @@ impl Message {
         match envelope.detail_type.as_str() {
             "export.due" => serde_json::from_str(detail).map(Self::Due),
             "export.finished" => serde_json::from_str(detail).map(Self::Finished),
-            "export.reset" => serde_json::from_str(detail).map(Self::Reset),
+            "export.reset" => serde_json::from_str(detail).map(|mut reset: Reset| {
+                let time = envelope.time.and_then(|time| time.parse().ok());
+                if let (Start::Now, Some(time)) = (reset.start, time) {
+                    reset.start = Start::Behind(XactId::before(time));
+                }
+                reset.event_id = envelope.id;
+                Self::Reset(reset)
+            }),
             "export.pause" => serde_json::from_str(detail).map(Self::Pause),
             "export.resume" => serde_json::from_str(detail).map(Self::Resume),
             "export.test" => serde_json::from_str(detail).map(Self::Test),
@@ -251,12 +273,14 @@ mod tests {
             Message::Due(Due {
                 automation_id: automation_id.clone(),
                 requests: Some(4),
+                grant: Some("g".to_owned()),
             }),
             Message::Finished(Finished {
                 automation_id: automation_id.clone(),
                 run: "r".to_owned(),
                 outcome: FinishedAs::More,
-                granted: Some(4),
+                grant: Some("g".to_owned()),
+                generation: 1,
                 requests: 3,
                 rows: 12,
                 position: XactId::parse("1000196176995155968").unwrap(),
@@ -265,6 +289,7 @@ mod tests {
             Message::Reset(Reset {
                 automation_id: automation_id.clone(),
                 start: Start::Now,
+                event_id: None,
             }),
             Message::Pause(Control {
                 automation_id: automation_id.clone(),

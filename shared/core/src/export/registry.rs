@@ -100,11 +100,24 @@ impl<S: ObjectStore, E: Entropy> Registry<S, E> {
             automation.project_id.clone(),
             start,
         );
-        // Refused means that it has one.
-        ExportCursor::place(&automation.id)
-            .create(&self.store, cursor, &self.entropy)
+        let cursor = ExportCursor::place(&automation.id)
+            .update(&self.store, &self.entropy, |there| match there {
+                None => Some(cursor.clone()),
+                // What is left of a deleted one of the same id.
+                Some(left) if left.deleted => {
+                    let mut cursor = cursor.clone();
+                    cursor.generation = left.generation + 1;
+                    cursor.unlisted.clone_from(&left.unlisted);
+                    Some(cursor)
+                }
+                Some(_) => None,
+            })
             .await?;
-        let entry = entry_of(automation, &plan, start, now_ms);
+        let generation = cursor.map_or(0, |cursor| cursor.body.generation);
+        let entry = Entry {
+            generation,
+            ..entry_of(automation, &plan, start, now_ms)
+        };
         self.update_shard(&automation.id, |table| {
             (!table.entries.contains_key(&automation.id)).then(|| {
                 let mut table = table.clone();
@@ -198,8 +211,9 @@ impl<S: ObjectStore, E: Entropy> Registry<S, E> {
         .await
     }
 
-    /// Deletes an automation: nothing starts it any more, and its cursor is forgotten. What was
-    /// exported stays.
+    /// Deletes an automation: nothing starts it any more. What was exported stays, and so does
+    /// the generation of its cursor, so that one which is created under the same id later
+    /// overwrites nothing.
     pub async fn remove(&self, id: &AutomationId) -> Result<(), RegistryError> {
         self.automation(id).await?;
         self.update_shard(id, |table| {
@@ -207,7 +221,15 @@ impl<S: ObjectStore, E: Entropy> Registry<S, E> {
             table.entries.remove(id).map(|_| table)
         })
         .await?;
-        self.store.delete(ExportCursor::place(id).key()).await?;
+        ExportCursor::place(id)
+            .update(&self.store, &self.entropy, |there| {
+                let mut cursor = there?.clone();
+                cursor.shelve();
+                cursor.claim = None;
+                cursor.deleted = true;
+                Some(cursor)
+            })
+            .await?;
         Ok(self.store.delete(Automation::place(id).key()).await?)
     }
 
@@ -241,26 +263,37 @@ impl<S: ObjectStore, E: Entropy> Registry<S, E> {
         .await
     }
 
-    /// Sets its cursor to another position, and makes it due at once.
+    /// Sets its cursor to another position, and makes it due at once. An event that has done
+    /// so before, and is delivered again, changes nothing.
     pub async fn reset(
         &self,
         id: &AutomationId,
         position: XactId,
+        event: Option<&str>,
         now_ms: i64,
     ) -> Result<(), RegistryError> {
-        self.cursor(id).await?;
-        ExportCursor::place(id)
+        self.automation(id).await?;
+        let cursor = ExportCursor::place(id)
             .update(&self.store, &self.entropy, |there| {
                 let mut cursor = there?.clone();
+                if event.is_some() && cursor.reset_by.as_deref() == event {
+                    return None;
+                }
                 cursor.reset(position);
+                cursor.reset_by = event.map(str::to_owned);
                 Some(cursor)
             })
             .await?;
+        let generation = cursor.map_or(0, |cursor| cursor.body.generation);
         self.update_entry(id, |entry| {
-            entry.next_ms = now_ms;
-            entry.quiet = false;
-            entry.attempts = 0;
-            entry.position = position;
+            // A repetition completes what was cut off, and nothing else.
+            if entry.generation < generation {
+                entry.wake(now_ms);
+                entry.quiet = false;
+                entry.attempts = 0;
+                entry.position = position;
+                entry.generation = generation;
+            }
         })
         .await
     }
@@ -315,6 +348,7 @@ fn entry_of(automation: &Automation, plan: &ExportPlan, start: XactId, now_ms: i
         quiet: false,
         surveyed: !matches!(plan.definition, Definition::Query(_)),
         position: start,
+        generation: 0,
         attempts: 0,
     }
 }

@@ -67,6 +67,9 @@ pub struct Entry {
     pub surveyed: bool,
     /// Where its cursor stood when it was last heard of.
     pub position: XactId,
+    /// The generation of its cursor; what is told of an earlier one no longer counts.
+    #[serde(default)]
+    pub generation: u32,
     /// Runs that failed in a row.
     #[serde(default)]
     pub attempts: u32,
@@ -92,12 +95,20 @@ impl Entry {
         (i64::from(self.interval_seconds) * 1000 / 6).min(longest_ms)
     }
 
-    /// After a failure: it is due again after a while, and never later than it would be anyway.
+    /// After a failure: it is due again after a while, not later than it would be anyway, and
+    /// not before the API has asked for.
     pub fn retry(&mut self, now_ms: i64, asked_ms: Option<i64>) {
         let doubled = FIRST_RETRY_MS.saturating_mul(1 << self.attempts.min(20));
         self.attempts = self.attempts.saturating_add(1);
-        let wait = asked_ms.unwrap_or(0).max(doubled);
-        self.next_ms = self.next_ms.min(now_ms.saturating_add(wait));
+        let soon = self.next_ms.min(now_ms.saturating_add(doubled));
+        let allowed = now_ms.saturating_add(asked_ms.unwrap_or(0));
+        self.next_ms = soon.max(allowed);
+    }
+
+    /// Makes it due now, and unlike it was, so that whoever is about to move it on sees that
+    /// something has happened.
+    pub fn wake(&mut self, now_ms: i64) {
+        self.next_ms = self.next_ms.min(now_ms).saturating_sub(1);
     }
 }
 
@@ -127,6 +138,7 @@ mod tests {
             quiet: false,
             surveyed: true,
             position: XactId::ZERO,
+            generation: 0,
             attempts: 0,
         }
     }

@@ -32,6 +32,7 @@ impl Bounds {
         }
     }
 
+    #[inline]
     pub(super) fn add_integer(&mut self, value: i64) {
         if let Self::Integers(seen) = self {
             let (least, greatest) = seen.unwrap_or((value, value));
@@ -46,6 +47,7 @@ impl Bounds {
         }
     }
 
+    #[inline]
     pub(super) fn add_text(&mut self, value: &[u8]) {
         let Self::Texts {
             any,

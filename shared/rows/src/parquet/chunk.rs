@@ -24,6 +24,9 @@ use super::dictionary::Dictionary;
 /// Bytes that are set aside at once. Most columns need no more for a whole row group.
 const SEGMENT: usize = 16 << 10;
 
+/// What the library's writer sets aside.
+const WRITER: usize = 8 << 10;
+
 /// A page that is full.
 pub(super) struct FullPage<'a> {
     /// Levels and values, as they are compressed.
@@ -136,8 +139,8 @@ impl Chunk {
                 self.last_bounds = Some(bounds.clone());
             }
             None if only_nulls => {
-                self.column_index
-                    .append(true, Vec::new(), Vec::new(), nulls, None)
+                let none = Vec::new;
+                self.column_index.append(true, none(), none(), nulls, None);
             }
             None => self.column_index.to_invalid(),
         }
@@ -147,7 +150,7 @@ impl Chunk {
 
     /// Bytes of memory in use.
     pub(super) fn held(&self) -> usize {
-        self.sink.inner().held
+        self.sink.inner().held + WRITER
     }
 
     /// Bytes of the pages, before compression and after.

@@ -38,6 +38,7 @@ impl Dictionary {
     const RECENT: usize = 64;
 
     /// The number of the value, which becomes an entry if it is none.
+    #[inline]
     pub(super) fn index(&mut self, value: &[u8]) -> u32 {
         let place = recent_place(value);
         let recent = self.recent.get(place).copied().unwrap_or(u32::MAX);
@@ -121,7 +122,7 @@ mod tests {
             }
             let plain: Vec<u8> = order
                 .iter()
-                .flat_map(|value| [&(value.len() as u32).to_le_bytes(), value.as_bytes()].concat())
+                .flat_map(|value| [&[u8::try_from(value.len()).unwrap(), 0, 0, 0], value.as_bytes()].concat())
                 .collect();
             prop_assert_eq!(dictionary.plain(), plain);
         }

@@ -1,6 +1,9 @@
 //! The column `extra`: an object of the members of a row that have no column, or do not fit
 //! the type of theirs.
 
+/// Bytes that are kept for the next row.
+const KEPT: usize = 64 << 10;
+
 /// Builds the object. It is kept from row to row for its memory.
 #[derive(Debug, Default)]
 pub(super) struct Extra {
@@ -10,6 +13,7 @@ pub(super) struct Extra {
 impl Extra {
     pub(super) fn clear(&mut self) {
         self.json.clear();
+        self.json.shrink_to(KEPT);
     }
 
     /// Adds a member: its name, with quotes, and its value, as they stand in the row.

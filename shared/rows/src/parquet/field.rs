@@ -127,7 +127,22 @@ impl Field {
         if let (false, Some(found)) = (fits, found) {
             extra.add(column.quoted(), found.raw);
         }
-        self.leaves().try_for_each(|leaf| leaf.end_row(codec))
+        self.end_row(codec)
+    }
+
+    fn end_row(&mut self, codec: &mut Codec) -> Result<()> {
+        match self {
+            Self::Numbers(map) => {
+                map.keys.end_row(codec)?;
+                map.values.end_row(codec)
+            }
+            Self::Xact(leaf)
+            | Self::Time(leaf)
+            | Self::Flag(leaf)
+            | Self::Text(leaf)
+            | Self::Json(leaf)
+            | Self::Texts(leaf) => leaf.end_row(codec),
+        }
     }
 
     fn leaves(&mut self) -> impl Iterator<Item = &mut Leaf> {

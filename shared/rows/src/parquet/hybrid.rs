@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_long_run_takes_a_few_bytes() {
         let mut out = Vec::new();
-        encode(&[1u8; 20_000], 1, &mut out);
+        encode(&vec![1u8; 20_000], 1, &mut out);
         assert_eq!(out, [0xc0, 0xb8, 0x02, 1]);
     }
 

@@ -96,6 +96,7 @@ impl Leaf {
     }
 
     /// Adds an entry without a value.
+    #[inline]
     pub(super) fn push_null(&mut self, level: Level) {
         self.definitions.push(level.definition);
         if self.is_nested {
@@ -104,6 +105,7 @@ impl Leaf {
     }
 
     /// Adds an entry with a number or a time.
+    #[inline]
     pub(super) fn push_integer(&mut self, level: Level, value: i64) {
         self.push_null(level);
         self.present += 1;
@@ -112,6 +114,7 @@ impl Leaf {
     }
 
     /// Adds an entry with a double.
+    #[inline]
     pub(super) fn push_double(&mut self, level: Level, value: f64) {
         self.push_null(level);
         self.present += 1;
@@ -127,6 +130,7 @@ impl Leaf {
     }
 
     /// Adds an entry with a text or JSON.
+    #[inline]
     pub(super) fn push_bytes(&mut self, level: Level, value: &[u8]) {
         self.push_null(level);
         self.present += 1;
@@ -174,6 +178,7 @@ impl Leaf {
     }
 
     /// Ends a row, and the page if it is full.
+    #[inline]
     pub(super) fn end_row(&mut self, codec: &mut Codec) -> Result<()> {
         self.rows += 1;
         let full = self.values.len() >= self.layout.page_bytes + LEVELS
@@ -215,7 +220,7 @@ impl Leaf {
         self.chunk.add(&page, &mut self.bounds, codec)?;
         self.values.truncate(LEVELS);
         // A long value does not keep its memory.
-        self.values.shrink_to(4 * self.layout.page_bytes);
+        self.values.shrink_to(2 * self.layout.page_bytes + LEVELS);
         self.indexes.clear();
         self.definitions.clear();
         self.repetitions.clear();
@@ -263,16 +268,15 @@ impl Leaf {
         if self.rows > 0 {
             self.end_page(codec)?;
         }
-        let next = Chunk::new(self.descriptor.clone(), self.layout.bounds.clone());
-        let chunk = std::mem::replace(&mut self.chunk, next);
-        let dictionary = self.dictionary.take().filter(|d| d.entries() > 0);
-        let (pages, mut closed) = chunk.close(dictionary.as_ref(), codec)?;
-        if let Some(mut filter) = self.bloom_filter.take() {
+        // Memory that long values needed goes with them.
+        let next = Self::new(self.descriptor.clone(), self.layout.clone());
+        let full = std::mem::replace(self, next);
+        let dictionary = full.dictionary.filter(|d| d.entries() > 0);
+        let (pages, mut closed) = full.chunk.close(dictionary.as_ref(), codec)?;
+        if let Some(mut filter) = full.bloom_filter {
             filter.fold_to_target_fpp(BLOOM_FALSE_POSITIVES);
             closed.bloom_filter = Some(filter);
         }
-        self.dictionary = self.layout.has_dictionary.then(Dictionary::default);
-        self.uses_dictionary = self.layout.has_dictionary;
         Ok((pages, closed))
     }
 

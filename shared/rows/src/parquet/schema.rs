@@ -8,7 +8,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::{PrimitiveTypeBuilder, Type, TypePtr};
 
-use crate::row::RowError;
+use crate::row::{RowError, XACT_ID};
 use crate::scan::members;
 use crate::settings::Table;
 use crate::value;
@@ -18,6 +18,10 @@ const EXTRA: &str = "extra";
 
 /// Raises when a file of the same rows gets other columns or types.
 const FORMAT_VERSION: &str = "1";
+
+/// Columns that a query's file may have. Further ones are in `extra`: each takes memory from the
+/// first row on.
+const MOST_COLUMNS: usize = 500;
 
 /// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +146,8 @@ pub(super) fn columns(table: Table, first_row: &str) -> Result<Vec<Column>, RowE
                     return;
                 };
                 let taken = |column: &Column| column.name == *name;
-                if name != EXTRA && !columns.iter().any(taken) {
+                let room = columns.len() < MOST_COLUMNS || name == XACT_ID;
+                if room && name != EXTRA && !columns.iter().any(taken) {
                     columns.push(Column::named(&name));
                 }
             })?;
