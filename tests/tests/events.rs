@@ -187,13 +187,11 @@ fn what_wakes_delivery_tells_of_segments_and_is_no_audit_event() {
     assert_eq!(files("audit-delivery"), known);
 }
 
+type TestExport =
+    Export<MemoryStore, MemorySource, MemoryExports, MemoryBus, VirtualClock, SeededEntropy>;
+
 /// The automation that the events are about, with one row to export.
-fn exports() -> (
-    MemoryExports,
-    MemoryStore,
-    VirtualClock,
-    Export<MemoryStore, MemorySource, MemoryExports, MemoryBus, VirtualClock, SeededEntropy>,
-) {
+fn exports() -> (MemoryExports, MemoryStore, VirtualClock, TestExport) {
     let clock = VirtualClock::new("2025-11-21T12:00:00Z".parse::<Timestamp>().unwrap());
     let (state, entropy) = (MemoryStore::new(clock.clone()), SeededEntropy::new(1));
     let automation = Automation {

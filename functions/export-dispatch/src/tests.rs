@@ -68,10 +68,10 @@ impl World {
 
     /// Registers an automation, of a project of its own, that is due at once.
     fn add(&self, name: &str) {
-        self.add_with(name, json!({"type": "log_spans"}), 3600);
+        self.add_with(name, &json!({"type": "log_spans"}), 3600);
     }
 
-    fn add_with(&self, name: &str, definition: serde_json::Value, interval_seconds: u32) {
+    fn add_with(&self, name: &str, definition: &serde_json::Value, interval_seconds: u32) {
         let config = json!({
             "event_type": "btql_export",
             "export_definition": definition,

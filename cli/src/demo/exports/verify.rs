@@ -6,6 +6,7 @@ use anyhow::bail;
 use sealift_core::export::cursor::Counts;
 use sealift_core::export::name::hour_of;
 use sealift_core::id::{ProjectId, XactId};
+use sealift_core::partition::Hour;
 use serde::Deserialize;
 
 use super::files::Found;
@@ -53,7 +54,7 @@ pub(super) fn compare(rows: &Rows, exported: &[(Way, Counts, Vec<Found>)]) -> an
                 if !seen.insert(row) {
                     bail!("{}/{}: row {} is there twice", way.folder, file.key, row.0);
                 }
-                let hour = hour_of(row.1).map(|hour| hour.folder()).unwrap_or_default();
+                let hour = hour_of(row.1).map(Hour::folder).unwrap_or_default();
                 if way.what != What::Traces && !file.key.starts_with(&hour) {
                     bail!(
                         "{}/{}: row {} lies in another hour",
@@ -74,12 +75,11 @@ pub(super) fn compare(rows: &Rows, exported: &[(Way, Counts, Vec<Found>)]) -> an
         }
         match way.what {
             What::Traces => {
-                if (total as usize) < expected.traces.len() {
-                    bail!(
-                        "{}: {total} of {} traces",
-                        way.folder,
-                        expected.traces.len()
-                    );
+                let rows = found.iter().flat_map(|file| &file.rows);
+                let ids: BTreeSet<&str> = rows.map(|(id, _)| id.as_str()).collect();
+                let (there, given) = (ids.len(), expected.traces.len());
+                if there != given {
+                    bail!("{}: {there} of {given} traces", way.folder);
                 }
             }
             What::Spans | What::SpansAsLines => {

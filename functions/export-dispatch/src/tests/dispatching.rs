@@ -183,7 +183,7 @@ fn a_users_query_is_started_without_a_survey() {
     let query = "SELECT * FROM project_logs('project-q')";
     world.add_with(
         "q",
-        json!({"type": "btql_query", "btql_query": query}),
+        &json!({"type": "btql_query", "btql_query": query}),
         3600,
     );
     world.set("q", |entry| entry.quiet = true);

@@ -32,7 +32,7 @@ fn woken() -> World {
 #[test]
 fn an_automation_whose_run_is_under_way_takes_no_requests_from_the_others() {
     let world = World::new();
-    world.add_with("a", serde_json::json!({"type": "log_spans"}), 60);
+    world.add_with("a", &serde_json::json!({"type": "log_spans"}), 60);
     world.tick();
     // Its run takes ten minutes; whatever is started meanwhile finds its cursor claimed.
     let mut granted = 0;
@@ -115,7 +115,7 @@ fn a_run_of_a_quiet_automation_that_failed_is_tried_again_after_a_minute() {
 #[test]
 fn what_the_api_asks_to_wait_is_waited_for_by_short_intervals_too() {
     let world = World::new();
-    world.add_with("a", serde_json::json!({"type": "log_spans"}), 60);
+    world.add_with("a", &serde_json::json!({"type": "log_spans"}), 60);
     world.tick();
     world.started();
     world.finish("a", |finished| {
