@@ -7,7 +7,7 @@
 //! makes an event come twice, which does no harm: a run finds its cursor claimed, or nothing to
 //! do.
 //!
-//! An automation that had nothing to export the last time waits for a [`survey`], which is one
+//! An automation that had nothing to export the last time waits for a survey, which is one
 //! request for many projects.
 //!
 //! Two dispatchers at once do no harm either: the budget is one document, and who loses its
