@@ -5,10 +5,15 @@
     reason = "helpers of tests fail where they stand, as tests do"
 )]
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use clap::Parser;
+use flate2::read::MultiGzDecoder;
 use sealift_cli::Cli;
+use sealift_core::export::name::hour_of;
+use sealift_core::id::XactId;
 
 async fn sealift(arguments: &[&str]) -> anyhow::Result<String> {
     let mut out = Vec::new();
@@ -317,6 +322,63 @@ async fn rows_that_cannot_be_used_leave_the_last_demo_as_it_is_and_name_the_line
         "{error:#}"
     );
     assert!(!folder.path().join("s3").exists(), "a look changes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pyarrow_and_duckdb_find_every_exported_row_as_it_was_given_field_by_field() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    succeed(&mut Command::new(root.join(".ci/readers")));
+    let folder = tempfile::tempdir().unwrap();
+    let (data, spans) = (folder.path().join("out"), excerpt("spans.jsonl.gz"));
+    let demo = [
+        "demo",
+        "--spans",
+        path(&spans),
+        "--project",
+        "Math",
+        "--data",
+    ];
+    sealift(&[&demo[..], &[path(&data)]].concat())
+        .await
+        .unwrap();
+    let mut given = String::new();
+    let file = std::fs::File::open(&spans).unwrap();
+    std::io::Read::read_to_string(&mut MultiGzDecoder::new(file), &mut given).unwrap();
+    let mut by_hour: BTreeMap<String, String> = BTreeMap::new();
+    for line in given.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let transaction = XactId::parse(row["_xact_id"].as_str().unwrap()).unwrap();
+        let rows = by_hour
+            .entry(hour_of(transaction).unwrap().folder())
+            .or_default();
+        rows.push_str(line);
+        rows.push('\n');
+    }
+    let exported = data.join("s3/sealift-exports/braintrust/math/spans");
+    for (hour, rows) in by_hour {
+        let mut files = std::fs::read_dir(exported.join(&hour)).unwrap();
+        let file = files.next().unwrap().unwrap().path();
+        assert!(files.next().is_none(), "one file holds the hour {hour}");
+        let lines = folder.path().join("rows.jsonl");
+        std::fs::write(&lines, &rows).unwrap();
+        // Out of its folders, which DuckDB takes for columns.
+        let plain = folder.path().join("rows.parquet");
+        std::fs::copy(file, &plain).unwrap();
+        let mut reader = Command::new(root.join(".venv-readers/bin/python"));
+        let script = root.join("shared/rows/tests/readers.py");
+        let said = succeed(reader.arg(script).arg(plain).arg(&lines));
+        let count = rows.lines().count();
+        assert!(said.starts_with(&format!("{count} rows")), "{said}");
+    }
+}
+
+fn succeed(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.expect("it can be started");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}:\n{said}{error}");
+    said
 }
 
 fn excerpt(name: &str) -> std::path::PathBuf {
