@@ -24,6 +24,8 @@ use self::status::Format;
 use crate::demo::MARKER;
 use crate::stack::Stack;
 
+pub(crate) use self::status::time;
+
 mod status;
 
 /// Create, look at, run and control interval exports.

@@ -10,6 +10,7 @@ pub mod bench;
 pub mod demo;
 pub mod export;
 pub mod policy;
+pub mod projects;
 pub mod redrive;
 pub mod segment;
 pub mod stack;
@@ -33,6 +34,7 @@ pub struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     Export(export::ExportArgs),
+    Projects(projects::ProjectsArgs),
     Policy(policy::PolicyArgs),
     Segment(segment::SegmentArgs),
     Redrive(redrive::RedriveArgs),
@@ -53,6 +55,7 @@ impl Cli {
         {
             Command::Demo(args) => Box::pin(demo::run(args, out)).await,
             Command::Export(args) => Box::pin(export::run(args, out)).await,
+            Command::Projects(args) => Box::pin(projects::run(args, out)).await,
             Command::Policy(args) => policy::run(args, out),
             Command::Segment(args) => segment::run(&args, out),
             Command::Redrive(args) => Box::pin(redrive::run(args, out)).await,

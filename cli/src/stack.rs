@@ -25,6 +25,7 @@ use sealift_core::destination::{Destination, DestinationSet, shard_of};
 use sealift_core::document::Saved;
 use sealift_core::id::{AccountId, BucketName, RoleArn};
 use sealift_core::ports::{Clock, Entropy, Failure, ObjectStore, StoreError};
+use sealift_core::provision::template::SLUG;
 use sealift_core::sqs::Batch;
 use sealift_embedded::braintrust::DataPlane;
 use sealift_embedded::bus::{Bus, Handler, JumpingClock, Timeline, object_created};
@@ -35,6 +36,7 @@ use serde_json::{Value, json};
 
 mod exports;
 pub mod platform;
+mod projects;
 
 /// The template that is deployed, and that the embedded stack takes its wiring from.
 pub const TEMPLATE: &str = include_str!("../../template.yaml");
@@ -42,6 +44,8 @@ pub const TEMPLATE: &str = include_str!("../../template.yaml");
 /// The account that Sealift runs in.
 const ACCOUNT: &str = "123456789012";
 const REGION: &str = "us-east-1";
+/// The bucket of the team's own exports.
+const EXPORT_BUCKET: &str = "sealift-exports";
 /// How long a run of delivery may take, in seconds, as its time-out has it.
 const DELIVERY_SECONDS: i64 = 60;
 
@@ -71,6 +75,7 @@ pub struct Stack {
     /// Braintrust, as far as exports need it.
     pub api: DataPlane,
     sdk: SdkConfig,
+    api_key: String,
     shards: u16,
     export_shards: u16,
 }
@@ -92,6 +97,13 @@ impl Stack {
                 "OrganizationId".to_owned(),
                 api.organization().id.to_string(),
             ),
+            // Every project's traces, from the first on.
+            (
+                "ProvisionPath".to_owned(),
+                format!("s3://{EXPORT_BUCKET}/braintrust/{SLUG}/traces"),
+            ),
+            ("ProvisionRoleArn".to_owned(), export_role()),
+            ("ProvisionStart".to_owned(), "0".to_owned()),
         ]);
         let deployment = Deployment {
             stack: "sealift".to_owned(),
@@ -99,7 +111,7 @@ impl Stack {
             region: REGION.to_owned(),
             parameters,
             names: [
-                ("ExportBucket", "sealift-exports"),
+                ("ExportBucket", EXPORT_BUCKET),
                 ("LogBucket", "sealift-log"),
                 ("StateBucket", "sealift-state"),
             ]
@@ -157,17 +169,17 @@ impl Stack {
             shards: config.settings.shards,
             export_shards: export.settings.shards,
             export_bucket,
-            export_role: RoleArn::parse(format!(
-                "arn:aws:iam::{ACCOUNT}:role/sealift-own-exports"
-            ))?,
+            export_role: RoleArn::parse(export_role())?,
             api,
             sdk,
+            api_key,
             aws,
         };
         stack.create_principal()?;
         stack.register(&wiring, config)?;
         stack.create_export_role()?;
-        stack.register_exports(&wiring, export, &api_key)?;
+        stack.register_exports(&wiring, export)?;
+        stack.register_fanout(&wiring)?;
         stack.catch_up_with_the_past().await?;
         Ok(stack)
     }
@@ -304,6 +316,11 @@ impl Stack {
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
+}
+
+/// The role that writes into the bucket of the team's own exports.
+fn export_role() -> String {
+    format!("arn:aws:iam::{ACCOUNT}:role/sealift-own-exports")
 }
 
 fn variables(wiring: &Wiring, function: &str) -> anyhow::Result<BTreeMap<String, String>> {

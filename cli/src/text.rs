@@ -36,6 +36,15 @@ fn tenths(number: u64, unit: u64) -> String {
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
+/// What people have typed, without what would move a terminal's cursor.
+pub(crate) fn printable(text: &str) -> String {
+    let start: String = text.chars().take(600).collect();
+    start
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

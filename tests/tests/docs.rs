@@ -12,6 +12,8 @@
 mod export_scene;
 #[path = "docs/page.rs"]
 mod page;
+#[path = "docs/provision_scene.rs"]
+mod provision_scene;
 #[path = "docs/scene.rs"]
 mod scene;
 
@@ -38,14 +40,16 @@ fn set<'a>(of: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
 }
 
 /// The functions: their page, their resources in the template, the variables that they read.
-fn functions() -> [(&'static str, &'static str, BTreeSet<String>); 4] {
+fn functions() -> [(&'static str, &'static str, BTreeSet<String>); 5] {
     let (writer, delivery) = (audit_writer::VARIABLES, audit_delivery::VARIABLES);
+    let fanout = project_fanout::VARIABLES;
     let (dispatch, export) = (export_dispatch::VARIABLES, interval_export::VARIABLES);
     [
         ("functions/audit-writer", "AuditWriter", set(writer)),
         ("functions/audit-delivery", "AuditDelivery", set(delivery)),
         ("functions/export-dispatch", "ExportDispatch", set(dispatch)),
         ("functions/interval-export", "IntervalExport", set(export)),
+        ("functions/project-fanout", "ProjectFanout", set(fanout)),
     ]
 }
 
@@ -97,6 +101,7 @@ fn the_examples_of_the_formats_are_what_the_code_writes() {
     let shown = examples(&page);
     let mut written = scene::examples();
     written.extend(export_scene::examples());
+    written.extend(provision_scene::examples());
     let names = |of: &BTreeMap<&str, String>| set(of.keys().copied());
     assert_eq!(names(&shown), names(&written));
     for (name, written) in written {
@@ -278,6 +283,7 @@ fn no_crate_links_what_it_may_not_know() {
         "audit-delivery",
         "export-dispatch",
         "interval-export",
+        "project-fanout",
     ];
     // No function knows another, nor what is for tests and the embedded mode.
     let except = |own: &str| -> Vec<&str> {
@@ -286,7 +292,7 @@ fn no_crate_links_what_it_may_not_know() {
             .chain(["sealift-embedded", "sealift-testkit"])
             .collect()
     };
-    let rules: [(&str, Vec<&str>); 10] = [
+    let rules: [(&str, Vec<&str>); 11] = [
         ("sealift-core", [&runs[..], &sdk, &["sealift-"]].concat()),
         ("sealift-testkit", [&runs[..], &sdk].concat()),
         (
@@ -311,6 +317,7 @@ fn no_crate_links_what_it_may_not_know() {
         ("audit-delivery", except("audit-delivery")),
         ("export-dispatch", except("export-dispatch")),
         ("interval-export", except("interval-export")),
+        ("project-fanout", except("project-fanout")),
     ];
     for (member, refused) in rules {
         let tree = &linked[member];

@@ -117,6 +117,8 @@ fn messages_are_as_sqs_hands_them_over() {
                 "audit-delivery.tick.json",
                 "export-dispatch.finished.json",
                 "export-dispatch.tick.json",
+                "project-fanout.created.json",
+                "project-fanout.sweep.json",
             ];
             assert!(direct.contains(&file.as_str()), "{file}");
             continue;

@@ -50,7 +50,7 @@ fn functions(template: &Template) -> Vec<(String, Value)> {
         .resources_of("AWS::Serverless::Function")
         .map(|(id, function)| (id.to_owned(), function["Properties"].clone()))
         .collect();
-    assert_eq!(functions.len(), 4);
+    assert_eq!(functions.len(), 5);
     functions
 }
 
@@ -94,6 +94,7 @@ fn each_function_has_the_variables_that_it_reads_and_no_others() {
         ("AuditDelivery", BTreeSet::from(audit_delivery::VARIABLES)),
         ("ExportDispatch", BTreeSet::from(export_dispatch::VARIABLES)),
         ("IntervalExport", BTreeSet::from(interval_export::VARIABLES)),
+        ("ProjectFanout", BTreeSet::from(project_fanout::VARIABLES)),
     ]);
     let wiring = wiring();
     let found: BTreeMap<&str, BTreeSet<&str>> = wiring
@@ -227,7 +228,7 @@ fn every_target_of_a_rule_and_a_schedule_retries_and_has_a_dead_letter_queue() {
     for (_, schedule) in template.resources_of("AWS::Scheduler::Schedule") {
         targets.push(schedule["Properties"]["Target"].clone());
     }
-    assert_eq!(targets.len(), 6);
+    assert_eq!(targets.len(), 8);
     let queues = wiring().queues;
     for target in targets {
         assert!(
@@ -598,6 +599,24 @@ fn the_export_rules_let_the_committed_events_through_each_to_its_own() {
         Message::parse(text.as_bytes()),
         Ok(Message::Finished(_))
     ));
+}
+
+#[test]
+fn the_project_rule_lets_new_projects_through_and_the_audit_rule_keeps_them_as_well() {
+    let wiring = wiring();
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../events/project-fanout.created.json"
+    );
+    let mut envelope: Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let takes = |id: &str, envelope: &Value| {
+        let rule = wiring.rules.iter().find(|rule| rule.id == id).unwrap();
+        rule.pattern.matches(envelope)
+    };
+    assert!(takes("ProjectRule", &envelope) && takes("AuditRule", &envelope));
+    envelope["detail-type"] = Value::from("project.deleted");
+    assert!(!takes("ProjectRule", &envelope) && takes("AuditRule", &envelope));
 }
 
 #[test]

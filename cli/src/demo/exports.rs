@@ -12,9 +12,10 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use sealift_aws::SystemClock;
 use sealift_core::export::automation::Automation;
-use sealift_core::export::name::{hour_of, slug_of};
+use sealift_core::export::name::hour_of;
 use sealift_core::id::{AutomationId, OrgId, ProjectId, XactId};
 use sealift_core::ports::Clock;
+use sealift_core::provision::ledger::Ledger;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -238,15 +239,41 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Three automations for each project, from the first row on.
+/// Three automations for each project, from the first row on: two by hand, and one that the
+/// project gets by itself, because it is told that there is a new project.
 async fn register(stack: &Stack, rows: &Rows) -> anyhow::Result<Vec<Way>> {
     let registry = stack.automations();
+    for (project, (name, _)) in &rows.projects {
+        stack.tell_of_project(&rows.organization, project, name)?;
+    }
+    stack
+        .bus
+        .run_until_idle(stack.now().checked_add(LIMIT)?)
+        .await?;
+    let ledger = Ledger::place().load(&stack.state_store()).await?;
+    let ledger = ledger.context("no project has an automation")?.body;
     let now_ms = stack.now().as_millisecond();
     let mut ways = Vec::new();
     for (project, (name, _)) in &rows.projects {
-        let slug = slug_of(name);
+        let known = ledger.projects.get(project);
+        let known = known.with_context(|| format!("{name} has no automation"))?;
+        let slug = &known.slug;
         for what in What::ALL {
             let folder = format!("braintrust/{slug}/{}", what.folder());
+            if what == What::Traces {
+                let provisioned = known.automations.values().next();
+                let id = provisioned
+                    .with_context(|| format!("{name} has no automation"))?
+                    .id
+                    .clone();
+                ways.push(Way {
+                    id,
+                    project: project.clone(),
+                    folder,
+                    what,
+                });
+                continue;
+            }
             let id = AutomationId::parse(format!("{slug}-{}", what.folder()))?;
             let automation = Automation {
                 id: id.clone(),

@@ -12,7 +12,7 @@ use sealift_core::id::{AutomationId, XactId};
 use sealift_core::ports::{Entropy, ObjectStore};
 use serde_json::json;
 
-use crate::text::{bytes, count};
+use crate::text::{bytes, count, printable};
 
 /// Runs that are shown.
 const RUNS_SHOWN: usize = 5;
@@ -228,17 +228,8 @@ fn run_text(run: &Run) -> String {
     )
 }
 
-/// What people have typed, without what would move a terminal's cursor.
-fn printable(text: &str) -> String {
-    let start: String = text.chars().take(600).collect();
-    start
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
-}
-
 /// A time to the second, in UTC.
-pub(super) fn time(ms: i64) -> String {
+pub(crate) fn time(ms: i64) -> String {
     Timestamp::from_millisecond(ms).map_or_else(
         |_| "?".to_owned(),
         |time| {

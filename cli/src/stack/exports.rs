@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use super::{ACCOUNT, Stack, Time, variables};
 
 /// The source of rows: the embedded Braintrust, over HTTP.
-type Source = Client<Arc<Time>, OsEntropy, FixedKey>;
+pub(crate) type Source = Client<Arc<Time>, OsEntropy, FixedKey>;
 
 impl Stack {
     /// The role of the team's own exports, as the template has it.
@@ -64,23 +64,9 @@ impl Stack {
         &self,
         wiring: &Wiring,
         config: interval_export::Config,
-        key: &str,
     ) -> anyhow::Result<()> {
-        let bus = || OwnBus {
-            bus: self.bus.clone(),
-            name: self.bus_name.clone(),
-        };
-        let key = FixedKey(ApiKey::parse(key)?);
-        let source = |url: ApiUrl| -> anyhow::Result<Source> {
-            let (key, clock) = (key.clone(), self.clock.clone());
-            Ok(Client::new(
-                url,
-                key,
-                clock,
-                OsEntropy,
-                Settings::default(),
-            )?)
-        };
+        let bus = || self.own_bus();
+        let source = |url: ApiUrl| self.source(url);
         let ways = self.ways_through(config.principal_role);
         let export = Export::new(
             self.state_store(),
@@ -112,6 +98,22 @@ impl Stack {
         };
         self.bus.register("ExportDispatch", Arc::new(function));
         Ok(())
+    }
+
+    /// The bus that the functions put events on: this stack's own.
+    pub(super) fn own_bus(&self) -> OwnBus {
+        OwnBus {
+            bus: self.bus.clone(),
+            name: self.bus_name.clone(),
+        }
+    }
+
+    /// Braintrust's API, as the functions know it.
+    pub(super) fn source(&self, url: ApiUrl) -> anyhow::Result<Source> {
+        let key = FixedKey(ApiKey::parse(self.api_key.as_str())?);
+        let clock = self.clock.clone();
+        let client = Client::new(url, key, clock, OsEntropy, Settings::default());
+        Ok(client?)
     }
 
     /// The automations of the stack.
@@ -167,13 +169,13 @@ impl Stack {
 }
 
 /// How long a function may run, as the template has it.
-struct Allotted {
+pub(super) struct Allotted {
     clock: Arc<Time>,
     seconds: i64,
 }
 
 impl Allotted {
-    fn of(wiring: &Wiring, function: &str, clock: Arc<Time>) -> Self {
+    pub(super) fn of(wiring: &Wiring, function: &str, clock: Arc<Time>) -> Self {
         let timeout = wiring.functions.get(function).map(|f| f.timeout);
         let seconds = timeout.and_then(|timeout| i64::try_from(timeout.as_secs()).ok());
         Self {
@@ -182,7 +184,7 @@ impl Allotted {
         }
     }
 
-    fn deadline(&self) -> Result<Timestamp, String> {
+    pub(super) fn deadline(&self) -> Result<Timestamp, String> {
         let second = self.clock.now().as_second() + self.seconds;
         Timestamp::from_second(second).map_err(|e| e.to_string())
     }
@@ -223,7 +225,7 @@ impl Handler for DispatchFunction {
 }
 
 /// The bus that the functions put events on: this stack's own.
-struct OwnBus {
+pub(crate) struct OwnBus {
     bus: Bus<Time>,
     name: String,
 }

@@ -4,6 +4,7 @@ use http::Method;
 use sealift_core::export::source::SourceError;
 use sealift_core::id::{OrgId, ProjectId};
 use sealift_core::ports::{Clock, Entropy};
+use sealift_core::provision;
 use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
@@ -68,5 +69,34 @@ impl<C: Clock, E: Entropy, K: ApiKeys> Client<C, E, K> {
             object: answer.read()?,
             existed: found_existing(&answer.head.headers),
         })
+    }
+}
+
+impl<C: Clock, E: Entropy, K: ApiKeys> provision::Projects for Client<C, E, K> {
+    async fn list(&self) -> Result<Vec<provision::Project>, SourceError> {
+        let projects = self.projects().await?;
+        Ok(projects.into_iter().map(Into::into).collect())
+    }
+
+    async fn get(&self, id: &ProjectId) -> Result<Option<provision::Project>, SourceError> {
+        let project = self.project(id).await?;
+        Ok(project
+            .filter(|project| project.deleted_at.is_none())
+            .map(Into::into))
+    }
+
+    fn requests(&self) -> u64 {
+        Client::requests(self)
+    }
+}
+
+impl From<Project> for provision::Project {
+    fn from(project: Project) -> Self {
+        Self {
+            id: project.id,
+            organization: project.org_id,
+            name: project.name,
+            created: project.created.and_then(|time| time.parse().ok()),
+        }
     }
 }

@@ -8,6 +8,7 @@
 
 pub use jiff::Timestamp;
 
+pub mod audit;
 pub mod delivery;
 pub mod destination;
 pub mod document;
@@ -21,6 +22,7 @@ pub mod lookback;
 pub mod partition;
 pub mod policy;
 pub mod ports;
+pub mod provision;
 pub mod segment;
 pub mod selection;
 pub mod sqs;

@@ -69,6 +69,11 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
         number
     }
 
+    /// Reports what is wrong beyond a single variable's form.
+    pub fn refuse(&mut self, name: &str, reason: &dyn fmt::Display) {
+        self.bad.push(format!("{name}: {reason}"));
+    }
+
     /// Ends the reading: `build` is called if no variable was bad, and must then find all of
     /// its required ones.
     pub fn finish<C>(self, build: impl FnOnce() -> Option<C>) -> Result<C, BadVariables> {

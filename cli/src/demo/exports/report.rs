@@ -49,6 +49,15 @@ pub(super) fn print(
             count(queries, "query")
         ),
     )?;
+    for (way, ..) in exported.iter().filter(|(way, ..)| way.what == What::Traces) {
+        row(
+            "provisioned",
+            format!(
+                "{}, as project.created was on the bus; the others by hand",
+                way.id
+            ),
+        )?;
+    }
     for (way, counts, found) in exported {
         row(
             way.what.folder(),

@@ -4,13 +4,15 @@
 //! They are written in that order, each only if it is missing, so that a registration which was
 //! cut off is completed by doing it again, and never sets back a cursor that has moved.
 
+use std::collections::BTreeMap;
+
 use crate::document::{DocumentError, Saved, Stored};
 use crate::export::automation::{
     AUTOMATIONS, Automation, AutomationStatus, Definition, ExportPlan, InvalidAutomation,
 };
 use crate::export::cursor::ExportCursor;
 use crate::export::timetable::{Entry, Timetable, shard_of};
-use crate::id::{AutomationId, ObjectKey, XactId};
+use crate::id::{AutomationId, ObjectKey, ProjectId, XactId};
 use crate::ports::{Entropy, ObjectStore, StoreError};
 
 /// Why an automation could not be looked up or changed.
@@ -56,6 +58,17 @@ pub enum RegistryError {
     },
 }
 
+/// An automation whose document and cursor stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// Which.
+    id: AutomationId,
+    /// Its entry, if it has none yet.
+    entry: Entry,
+    /// Whether its document is new.
+    pub new: bool,
+}
+
 /// The automations of a stack.
 #[derive(Debug, Clone)]
 pub struct Registry<S, E> {
@@ -76,6 +89,20 @@ impl<S: ObjectStore, E: Entropy> Registry<S, E> {
         start: XactId,
         now_ms: i64,
     ) -> Result<bool, RegistryError> {
+        let prepared = self.prepare(automation, start, now_ms).await?;
+        let new = prepared.new;
+        self.schedule(&[prepared]).await?;
+        Ok(new)
+    }
+
+    /// The first part of a registration: the automation's document and its cursor. It runs once
+    /// it is [scheduled](Self::schedule).
+    pub async fn prepare(
+        &self,
+        automation: &Automation,
+        start: XactId,
+        now_ms: i64,
+    ) -> Result<Prepared, RegistryError> {
         let plan = automation.plan()?;
         let place = Automation::place(&automation.id);
         let saved = place
@@ -114,19 +141,55 @@ impl<S: ObjectStore, E: Entropy> Registry<S, E> {
             })
             .await?;
         let generation = cursor.map_or(0, |cursor| cursor.body.generation);
-        let entry = Entry {
-            generation,
-            ..entry_of(automation, &plan, start, now_ms)
-        };
-        self.update_shard(&automation.id, |table| {
-            (!table.entries.contains_key(&automation.id)).then(|| {
-                let mut table = table.clone();
-                table.entries.insert(automation.id.clone(), entry.clone());
-                table
-            })
+        Ok(Prepared {
+            id: automation.id.clone(),
+            entry: Entry {
+                generation,
+                ..entry_of(automation, &plan, start, now_ms)
+            },
+            new,
         })
-        .await?;
-        Ok(new)
+    }
+
+    /// The second part of registrations: their entries of the timetable, one write for each
+    /// shard. Those that have one keep it.
+    pub async fn schedule(&self, prepared: &[Prepared]) -> Result<(), RegistryError> {
+        let mut by_shard: BTreeMap<u16, Vec<&Prepared>> = BTreeMap::new();
+        for one in prepared {
+            let shard = shard_of(&one.id, self.shards);
+            by_shard.entry(shard).or_default().push(one);
+        }
+        for (shard, prepared) in by_shard {
+            let add = |table: &Timetable| {
+                let mut lacking = prepared.iter();
+                lacking
+                    .any(|one| !table.entries.contains_key(&one.id))
+                    .then(|| {
+                        let mut table = table.clone();
+                        for one in &prepared {
+                            let entry = table.entries.entry(one.id.clone());
+                            entry.or_insert_with(|| one.entry.clone());
+                        }
+                        table
+                    })
+            };
+            self.update_shard(shard, add).await?;
+        }
+        Ok(())
+    }
+
+    /// The ids of all automations that are in the timetable, by project.
+    pub async fn by_project(
+        &self,
+    ) -> Result<BTreeMap<ProjectId, Vec<AutomationId>>, RegistryError> {
+        let mut ids: BTreeMap<ProjectId, Vec<AutomationId>> = BTreeMap::new();
+        for shard in 0..self.shards {
+            let read = Timetable::place(shard).load(&self.store).await?;
+            for (id, entry) in read.into_iter().flat_map(|read| read.body.entries) {
+                ids.entry(entry.project_id).or_default().push(id);
+            }
+        }
+        Ok(ids)
     }
 
     /// The automation.
@@ -216,7 +279,7 @@ impl<S: ObjectStore, E: Entropy> Registry<S, E> {
     /// overwrites nothing.
     pub async fn remove(&self, id: &AutomationId) -> Result<(), RegistryError> {
         self.automation(id).await?;
-        self.update_shard(id, |table| {
+        self.update_shard(shard_of(id, self.shards), |table| {
             let mut table = table.clone();
             table.entries.remove(id).map(|_| table)
         })
@@ -304,7 +367,7 @@ impl<S: ObjectStore, E: Entropy> Registry<S, E> {
         id: &AutomationId,
         mut change: impl FnMut(&mut Entry) + Send,
     ) -> Result<(), RegistryError> {
-        self.update_shard(id, |table| {
+        self.update_shard(shard_of(id, self.shards), |table| {
             let mut table = table.clone();
             let before = table.entries.get(id)?.clone();
             let entry = table.entries.get_mut(id)?;
@@ -316,11 +379,11 @@ impl<S: ObjectStore, E: Entropy> Registry<S, E> {
 
     async fn update_shard(
         &self,
-        id: &AutomationId,
+        shard: u16,
         mut change: impl FnMut(&Timetable) -> Option<Timetable> + Send,
     ) -> Result<(), RegistryError> {
         let mut other = None;
-        Timetable::place(shard_of(id, self.shards))
+        Timetable::place(shard)
             .update(&self.store, &self.entropy, |there| {
                 let shards = self.shards;
                 let new = Timetable {
