@@ -107,7 +107,8 @@ async fn the_demo_exports_real_rows_and_the_automations_can_be_controlled() {
     let status = export(&["status"]).await.unwrap();
     for part in [
         "math-v2-spans",
-        "math-v2-traces",
+        "math-v2-logs-export-",
+        "math-v2/traces",
         "math-v2-spans-jsonl",
         "252 rows in 7 files",
     ] {

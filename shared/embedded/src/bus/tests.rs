@@ -89,7 +89,7 @@ fn deployed(answers: Answers) -> (TestBus, Arc<Recorder>, Arc<Recorder>) {
     let (writer, delivery) = (recorder(answers), recorder(vec![succeed]));
     bus.register("AuditWriter", Arc::clone(&writer) as Arc<dyn Handler>);
     bus.register("AuditDelivery", Arc::clone(&delivery) as Arc<dyn Handler>);
-    for other in ["ExportDispatch", "IntervalExport"] {
+    for other in ["ExportDispatch", "IntervalExport", "ProjectFanout"] {
         bus.register(other, recorder(vec![|_| Ok(Value::Null)]));
     }
     (bus, writer, delivery)
@@ -118,7 +118,7 @@ fn fail_on_a_stranger(_: &Value) -> Result<Value, String> {
 fn entry(number: u64) -> Entry {
     Entry {
         source: "platform.audit".to_owned(),
-        detail_type: "project.created".to_owned(),
+        detail_type: "dataset.created".to_owned(),
         detail: format!("{{\"id\": \"{number}\", \"cost\":1.10}}"),
         time: None,
         resources: Vec::new(),
