@@ -2,11 +2,11 @@
 //!
 //! It is called when a project is created, and for a *sweep* over all projects every quarter of
 //! an hour, which finds what no event told of: so nothing depends on an event. Both make a
-//! [plan](sealift_core::provision::plan) and apply it; `sealift projects plan` prints the same
+//! plan ([`sealift_core::provision::plan`]) and apply it; `sealift projects plan` prints the same
 //! plan. With nothing to do, a sweep costs the pages of the projects' list and two reads, and
 //! writes nothing.
 //!
-//! What is created is written down in the [ledger](sealift_core::provision::ledger) first. So a
+//! What is created is written down in the ledger ([`sealift_core::provision::ledger`]) first. So a
 //! crash anywhere, an event that comes twice, and two calls at once do no harm.
 
 use std::collections::BTreeSet;
