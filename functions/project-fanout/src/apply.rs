@@ -108,8 +108,8 @@ where
             .write_down(situation, steps, start, &mut failed)
             .await?;
         let mut done = self.do_all(situation, &ledger, steps, &mut failed).await?;
-        self.tell(&ledger, steps, &failed, &mut done, applied).await;
-        self.close(&done, &failed).await?;
+        let told = self.tell(&ledger, steps, &failed, &mut done, applied).await;
+        self.close(&done, &told).await?;
         for Done { step, .. } in &done {
             let count = match step.action {
                 Action::Create | Action::Register { .. } => &mut applied.created,
@@ -152,7 +152,7 @@ where
                     let Some(project) = projects.get(&step.project) else {
                         continue;
                     };
-                    let start = ledger.start_of(project, start);
+                    let start = situation.ledger.start_of(project, start, now_ms);
                     let known = ledger.project(project, &mut taken);
                     match &step.action {
                         Action::Create => {
@@ -314,7 +314,8 @@ where
         }
     }
 
-    /// Tells the bus. What it does not take is not done, and comes again.
+    /// Tells the bus. What it does not take is not done, and comes again. The answer is the
+    /// failures that were told, now or by an earlier sweep.
     async fn tell(
         &self,
         ledger: &Ledger,
@@ -322,35 +323,45 @@ where
         failed: &Failures,
         done: &mut Vec<Done<'_>>,
         applied: &mut Applied,
-    ) {
+    ) -> Failures {
         let mut entries: Vec<BusEntry> = done.iter().filter_map(|one| one.told.clone()).collect();
         let now = self.clock.now();
-        let anew = steps.iter().filter_map(|step| {
-            let message = failed.get(&key(step))?;
-            let known = ledger.projects.get(&step.project)?;
+        let (mut told, mut anew) = (failed.clone(), Vec::new());
+        for step in steps {
+            let (Some(message), Some(known)) =
+                (failed.get(&key(step)), ledger.projects.get(&step.project))
+            else {
+                continue;
+            };
             // A failure is told once, not with every sweep.
             if known.failures.get(&step.template) == Some(message) {
-                return None;
+                continue;
             }
             let nonce = self.registry.entropy.nonce();
-            outcome::failed(&known.organization, step, message, &nonce, now)
-        });
-        let failures: Vec<BusEntry> = anew.collect();
-        let successes = entries.len();
-        entries.extend(failures);
-        if entries.is_empty() {
-            return;
+            if let Some(entry) = outcome::failed(&known.organization, step, message, &nonce, now) {
+                entries.push(entry);
+                anew.push(key(step));
+            }
         }
-        let outcomes = self.bus.put(&entries).await;
-        let mut outcomes = outcomes.into_iter().take(successes);
+        if entries.is_empty() {
+            return told;
+        }
+        let mut outcomes = self.bus.put(&entries).await.into_iter();
+        let mut taken = || matches!(outcomes.next(), Some(Ok(())));
         done.retain(|one| {
-            let taken = one.told.is_none() || matches!(outcomes.next(), Some(Ok(())));
+            let taken = one.told.is_none() || taken();
             applied.untold += usize::from(!taken);
             taken
         });
+        for key in anew {
+            if !taken() {
+                told.remove(&key);
+            }
+        }
+        told
     }
 
-    /// Writes down what is done, and what failed.
+    /// Writes down what is done, and which failures were told.
     async fn close(&self, done: &[Done<'_>], failed: &Failures) -> Result<(), FanoutError> {
         Ledger::place()
             .update(&self.registry.store, &self.registry.entropy, |there| {

@@ -121,14 +121,18 @@ fn what_cannot_be_provisioned_is_told_once_and_tried_again() {
     let fanout = world.fanout();
     let registered = fanout.registry.register(&foreign, drawn.start, 0);
     registered.now_or_never().unwrap().unwrap();
+    world.bus.refuse(1, StoreError::Transient);
     let applied = world.sweep();
     assert_eq!(applied.created, 1, "the others get theirs");
     assert_eq!(applied.failed.len(), 1);
     assert_eq!(applied.failed[0].name, "one");
     assert!(applied.failed[0].message.contains("another configuration"));
+    assert_eq!(world.told(), ["automation.provisioned"]);
+    assert_eq!(world.sweep().failed.len(), 1);
     assert_eq!(
         world.told(),
-        ["automation.provisioned", "automation.failed"]
+        ["automation.failed"],
+        "the bus did not take it before"
     );
     assert_eq!(world.sweep().failed.len(), 1);
     assert!(world.told().is_empty(), "a failure is told once");

@@ -82,18 +82,26 @@ fn a_sweep_finds_what_no_event_told_of_and_then_has_nothing_to_do() {
 fn older_projects_start_as_the_settings_say_and_new_ones_with_their_first_row() {
     let world = World::new();
     let start = |id: &str| world.ledger().projects[&project(id)].automations["Logs export"].start;
-    world.api.set("p1", "one");
+    for number in 1..=1500 {
+        world.api.set(&format!("p{number}"), "old");
+    }
+    world.api.set("fresh", "fresh");
+    world.api.set_created("fresh", "2025-11-21T11:59:00Z");
     world.sweep();
     let now = sealift_core::id::XactId::before(world.clock.now());
-    assert_eq!(start("p1"), now);
+    // More than are written down at once.
+    let ledger = world.ledger();
+    let of = |id: String| ledger.projects[&project(&id)].automations["Logs export"].start;
+    assert!((1..=1500).all(|number| of(format!("p{number}")) == now));
+    assert_eq!(start("fresh"), sealift_core::id::XactId::ZERO);
     world.clock.advance(Duration::from_hours(1));
-    world.api.set("p2", "found late");
-    world.api.set_created("p2", "2025-11-21T12:20:00Z");
-    world.api.set("p3", "seen by the key only now");
-    world.api.set_created("p3", "2024-01-01T00:00:00Z");
+    world.api.set("late", "found late");
+    world.api.set_created("late", "2025-11-21T12:20:00Z");
+    world.api.set("hidden", "seen by the key only now");
+    world.api.set_created("hidden", "2024-01-01T00:00:00Z");
     assert_eq!(world.sweep().created, 2);
-    assert_eq!(start("p2"), sealift_core::id::XactId::ZERO);
-    assert!(start("p3") > now);
+    assert_eq!(start("late"), sealift_core::id::XactId::ZERO);
+    assert!(start("hidden") > now);
 }
 
 #[test]

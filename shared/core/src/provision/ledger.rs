@@ -87,15 +87,16 @@ impl Ledger {
 
     /// Where the export of a project starts: as the settings say where the project was there
     /// before anything was provisioned, and with the first row where it is new, however late
-    /// it is found, so that nothing of it is passed.
-    pub fn start_of(&self, project: &Project, of_older: XactId) -> XactId {
-        let new = match (self.since_ms, project.created) {
-            (None, _) => false,
+    /// it is found, so that nothing of it is passed. To be asked of the ledger as it was when the
+    /// plan was made: what one plan provisions is of one age, however many writes it takes.
+    pub fn start_of(&self, project: &Project, of_older: XactId, now_ms: i64) -> XactId {
+        let new = match project.created {
             // The clocks of this side and of the API may differ.
-            (Some(since_ms), Some(created)) => {
+            Some(created) => {
+                let since_ms = self.since_ms.unwrap_or(now_ms);
                 created.as_millisecond() >= since_ms - CLOCKS_DIFFER_MS
             }
-            (Some(_), None) => true,
+            None => self.since_ms.is_some(),
         };
         if new { XactId::ZERO } else { of_older }
     }
@@ -191,18 +192,22 @@ mod tests {
             ..project("1", "p")
         };
         let mut ledger = Ledger::default();
-        let noon = created(at("2025-11-21T12:00:00Z"));
-        assert_eq!(
-            ledger.start_of(&noon, of_older),
-            of_older,
-            "the first sweep"
-        );
-        ledger.since_ms = Some(1_763_726_400_000);
-        let start = |time| ledger.start_of(&created(at(time)), of_older);
+        // Noon of 2025-11-21.
+        let now_ms = 1_763_726_400_000;
+        let first = |created_at| ledger.start_of(&created(created_at), of_older, now_ms);
+        assert_eq!(first(at("2025-11-21T11:30:00Z")), of_older);
+        assert_eq!(first(at("2025-11-21T11:59:00Z")), XactId::ZERO, "just now");
+        assert_eq!(first(None), of_older);
+        ledger.since_ms = Some(now_ms);
+        let later_ms = now_ms + 86_400_000;
+        let start = |time| ledger.start_of(&created(at(time)), of_older, later_ms);
         assert_eq!(start("2025-11-21T11:30:00Z"), of_older);
         assert_eq!(start("2025-11-21T11:55:00Z"), XactId::ZERO, "clocks differ");
         assert_eq!(start("2025-11-22T11:30:00Z"), XactId::ZERO);
-        assert_eq!(ledger.start_of(&created(None), of_older), XactId::ZERO);
+        assert_eq!(
+            ledger.start_of(&created(None), of_older, later_ms),
+            XactId::ZERO
+        );
     }
 
     #[test]
