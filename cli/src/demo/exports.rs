@@ -25,6 +25,7 @@ use crate::stack::platform::{Platform, RowFiles};
 
 mod files;
 mod report;
+mod story;
 mod verify;
 
 /// The committed excerpt of real rows.
@@ -159,7 +160,7 @@ impl Rows {
         })
     }
 
-    /// Puts the rows into the folder, for the embedded Braintrust.
+    /// Puts the rows into the folder, for the embedded Braintrust, which has no projects yet.
     pub(super) fn put_into(&self, data: &Path) -> anyhow::Result<()> {
         let mut files = RowFiles::new(data);
         for line in Self::lines(self.file.as_deref())? {
@@ -168,12 +169,9 @@ impl Rows {
             files.add(&head.project_id, &line)?;
         }
         files.finish()?;
-        let names = self.projects.iter();
         Platform {
             organization: self.organization.clone(),
-            projects: names
-                .map(|(id, (name, _))| (id.clone(), name.clone()))
-                .collect(),
+            projects: BTreeMap::new(),
         }
         .save(data)
     }
@@ -209,6 +207,7 @@ pub(super) async fn run(
     rows: &Rows,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
+    story::create_projects(stack, data, rows).await?;
     let ways = register(stack, rows).await?;
     let limit = stack.now().checked_add(LIMIT)?;
     stack.run_exports(limit).await?;
@@ -227,7 +226,9 @@ pub(super) async fn run(
         let found = files::read(data, stack.export_bucket.as_str(), way)?;
         exported.push((way.clone(), cursor.counts, found));
     }
+    let evidence = story::evidence(data, rows)?;
     report::print(out, stack, data, rows, &exported)?;
+    story::print(out, data, &evidence)?;
     verify::compare(rows, &exported)?;
     let (count, ways) = (rows.count(), ways.len());
     writeln!(
@@ -239,17 +240,10 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Three automations for each project, from the first row on: two by hand, and one that the
-/// project gets by itself, because it is told that there is a new project.
+/// Three automations for each project, from the first row on: two by hand, and the one that the
+/// project has got by itself.
 async fn register(stack: &Stack, rows: &Rows) -> anyhow::Result<Vec<Way>> {
     let registry = stack.automations();
-    for (project, (name, _)) in &rows.projects {
-        stack.tell_of_project(&rows.organization, project, name)?;
-    }
-    stack
-        .bus
-        .run_until_idle(stack.now().checked_add(LIMIT)?)
-        .await?;
     let ledger = Ledger::place().load(&stack.state_store()).await?;
     let ledger = ledger.context("no project has an automation")?.body;
     let now_ms = stack.now().as_millisecond();

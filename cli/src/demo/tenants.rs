@@ -84,7 +84,9 @@ pub(crate) async fn set_up(stack: &Stack, tenant: &Tenant, number: usize) -> any
         id: DestinationId::parse(tenant.bucket.as_str())?,
         organization: tenant.organization.clone(),
         status: Status::Streaming,
-        start_ms: stack.now().as_millisecond(),
+        held: None,
+        created_ms: None,
+        start_ms: Some(stack.now().as_millisecond()),
         location: Location {
             endpoint: None,
             region: Region::parse(stack.aws.region())?,
@@ -99,6 +101,7 @@ pub(crate) async fn set_up(stack: &Stack, tenant: &Tenant, number: usize) -> any
         },
         include: Selection::default(),
         storage: Storage::default(),
+        replays: Vec::new(),
     };
     stack.save_destination(destination).await
 }

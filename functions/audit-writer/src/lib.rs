@@ -1,13 +1,15 @@
 //! `audit-writer`: appends what the queue holds to the audit log. One batch, one segment.
 //!
 //! The rule for a message that can do no good (no JSON, no id, no organization, no time): it is
-//! [parked] alone, with its reason, and its batch goes on. A message comes again only if
+//! [parked](sealift_core::parked) alone, with its reason, and its batch goes on. A message comes again only if
 //! it is not certain that its events are in the log or parked; a message that comes again
 //! although they are doubles them in the log, where delivery finds them by their ids.
 
 use sealift_core::event::{Reading, Shapes, read};
 use sealift_core::gzip::Level;
 use sealift_core::log::{Appended, Log};
+use sealift_core::metrics::TARGET;
+use sealift_core::parked::{Parked, park};
 use sealift_core::partition::Hour;
 use sealift_core::ports::{Clock, Entropy, ObjectStore};
 use sealift_core::segment::Builder;
@@ -15,10 +17,7 @@ use sealift_core::sqs::{Batch, Failure, Response};
 
 pub use self::config::{Config, VARIABLES};
 
-use self::parked::{Parked, park};
-
 mod config;
-pub mod parked;
 
 /// The function's logic, on ports.
 #[derive(Debug)]
@@ -107,6 +106,14 @@ impl<S: ObjectStore, C: Clock, E: Entropy> Writer<S, C, E> {
             message_id: id.to_owned(),
         };
         outcome.response.failures = again.into_iter().map(failure).collect();
+        let appended = outcome.appended.as_ref();
+        tracing::info!(
+            target: TARGET,
+            events_received = outcome.events,
+            events_parked = outcome.parked,
+            messages_again = outcome.response.failures.len(),
+            segment_bytes = appended.map_or(0, |appended| appended.bytes),
+        );
         outcome
     }
 

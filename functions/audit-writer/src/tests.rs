@@ -11,8 +11,8 @@ use sealift_core::log::{Log, sequence_of};
 use sealift_testkit::scripted::{Call, Scripted, Turn, Verb};
 use sealift_testkit::{MemoryStore, Script, SeededEntropy, VirtualClock};
 
-use super::parked::{FORMAT, Parked};
 use super::{Outcome, Writer};
+use sealift_core::parked::{FORMAT, Parked};
 use sealift_core::sqs::{Batch, Failure, Record, Response};
 
 const OWN_FORM: &str = include_str!("../../../events/audit-writer.sealift.json");

@@ -186,6 +186,18 @@ impl Lines {
     }
 }
 
+/// The rows of an answer that has come whole; `None` if it ends in the middle of one.
+pub(crate) fn rows_of(body: Bytes) -> Option<Vec<Bytes>> {
+    let mut lines = Lines::new(usize::MAX);
+    lines.add(body);
+    let mut rows = Vec::new();
+    while let Some(row) = lines.next().ok()? {
+        rows.push(row);
+    }
+    rows.extend(lines.last().ok()?);
+    Some(rows)
+}
+
 /// The line without blanks around it, `None` if nothing is left.
 fn trimmed(line: &Bytes) -> Option<Bytes> {
     let inner = line.trim_ascii();

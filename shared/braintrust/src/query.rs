@@ -90,7 +90,7 @@ struct Asked<'a> {
     fmt: &'static str,
 }
 
-fn call(
+pub(crate) fn call(
     operation: &'static str,
     target: String,
     query: &str,

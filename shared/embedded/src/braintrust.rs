@@ -2,9 +2,10 @@
 //! which the demo and tests talk to as they would to `api.braintrust.dev`.
 //!
 //! [`DataPlane`] answers the endpoints that Sealift uses: queries (`/btql`), projects,
-//! automations and their cursors. Rows come back as the bytes that were loaded. Faults strike
-//! where a test asks for them ([`faults`]), and everything that was asked can be looked up
-//! ([`request_log`]).
+//! automations and their cursors. Rows come back as the bytes that were loaded. What becomes of
+//! projects is recorded in the organization's audit log ([`AuditEvent`]), which is queried as
+//! well. Faults strike where a test asks for them ([`faults`]), and everything that was asked
+//! can be looked up ([`request_log`]).
 //!
 //! What is known of Braintrust is known from its OpenAPI file, its documentation, its own tools
 //! and recorded answers. Comments say of each rule whether it is *confirmed* or *documented*
@@ -20,12 +21,14 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use sealift_core::id::{AutomationId, InvalidId, ProjectId, XactId};
 
+use self::audit_log::Action;
 use self::handler::Handler;
 use self::listener::{Bound, Listener};
 use self::row::{Position, Row};
 use self::shared::Shared;
 use self::state::{Project, State};
 
+mod audit_log;
 mod automation_config;
 mod automations;
 mod btql;
@@ -51,6 +54,7 @@ pub mod faults;
 pub mod openapi;
 pub mod request_log;
 
+pub use audit_log::{AuditAccess, AuditChange, AuditEvent};
 pub use options::{DataPlaneOptions, Organization};
 pub use state::Freshness;
 
@@ -179,35 +183,58 @@ impl DataPlane {
 
     /// Creates a project of this id, a UUID.
     pub fn add_project(&self, id: &ProjectId, name: &str) -> Result<(), DataError> {
+        let mut state = self.shared.state();
+        let project = self.new_project(&mut state, id, name)?;
+        let event = AuditEvent::of_project(&project, Action::Create);
+        state.projects.push(project);
+        state.audit.record_own(&self.shared, &event);
+        Ok(())
+    }
+
+    /// Takes in a project that was created long ago: the audit log does not tell of it.
+    pub fn restore_project(&self, id: &ProjectId, name: &str) -> Result<(), DataError> {
+        let mut state = self.shared.state();
+        let project = self.new_project(&mut state, id, name)?;
+        state.projects.push(project);
+        Ok(())
+    }
+
+    fn new_project(
+        &self,
+        state: &mut State,
+        id: &ProjectId,
+        name: &str,
+    ) -> Result<Project, DataError> {
         if !validate::is_uuid(id.as_str()) {
             return Err(DataError::NotAUuid(id.clone()));
         }
-        let mut state = self.shared.state();
-        if state
-            .projects
-            .iter()
-            .any(|project| project.id == id.as_str())
-        {
+        let mut projects = state.projects.iter();
+        if projects.any(|project| project.id == id.as_str()) {
             return Err(DataError::ProjectExists(id.to_string()));
         }
-        free_name(&state, name)?;
-        let project = Project::new(id.to_string(), name, self.shared.now());
-        state.projects.push(project);
-        Ok(())
+        free_name(state, name)?;
+        Ok(Project::new(id.to_string(), name, self.shared.now()))
     }
 
     /// Gives a project another name.
     pub fn rename_project(&self, id: &ProjectId, name: &str) -> Result<(), DataError> {
         let mut state = self.shared.state();
         free_name(&state, name)?;
-        name.clone_into(&mut project_of(&mut state, id)?.name);
+        let project = project_of(&mut state, id)?;
+        let from = std::mem::replace(&mut project.name, name.to_owned());
+        let event = AuditEvent::of_project(project, Action::Rename { from: &from });
+        state.audit.record_own(&self.shared, &event);
         Ok(())
     }
 
     /// Deletes a project. It stays in lists, with its time of deletion; queries refuse it.
     pub fn delete_project(&self, id: &ProjectId) -> Result<(), DataError> {
         let now = self.shared.now();
-        project_of(&mut self.shared.state(), id)?.deleted = Some(now);
+        let mut state = self.shared.state();
+        let project = project_of(&mut state, id)?;
+        project.deleted = Some(now);
+        let event = AuditEvent::of_project(project, Action::Delete);
+        state.audit.record_own(&self.shared, &event);
         Ok(())
     }
 

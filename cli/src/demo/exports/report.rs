@@ -53,7 +53,7 @@ pub(super) fn print(
         row(
             "provisioned",
             format!(
-                "{}, as project.created was on the bus; the others by hand",
+                "{}, because the audit log told of the project; the others by hand",
                 way.id
             ),
         )?;

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
+use super::audit_log::{self, Actor};
 use super::faults::Effect;
-use super::query::Query;
+use super::query::Asked;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::run::{Page, run};
@@ -58,32 +59,45 @@ const OTHERS: [&str; 14] = [
 pub(crate) fn answer(
     shared: &Shared,
     body: &Value,
+    actor: &Actor,
     effect: Option<&Effect>,
 ) -> Result<Reply, Refusal> {
     check(body)?;
     let fields = Fields::of("", body)?;
     let lines = fields.text("fmt") == "jsonl";
-    let query = Query::parse(fields.text("query"))?;
-    if !query.is_bounded() {
+    let asked = Asked::parse(fields.text("query"))?;
+    if !asked.is_bounded() {
         return Err(Refusal::bad_request(UNBOUNDED));
     }
-    let (mut page, freshness) = {
-        let state = shared.state();
-        let projects = state.visible(&query.projects)?;
-        let page = run(
-            &query,
-            &projects,
-            shared.settings.page_cap,
-            shared.settings.numeric,
-        )?;
-        (page, state.freshness(&query.projects))
+    let (page, freshness) = {
+        let mut state = shared.state();
+        let (page, freshness, project) = match &asked {
+            Asked::Logs(query) => {
+                let projects = state.visible(&query.projects)?;
+                let settings = &shared.settings;
+                let mut page = run(query, &projects, settings.page_cap, settings.numeric)?;
+                if effect == Some(&Effect::RepeatCursor) {
+                    page.cursor.clone_from(&query.cursor);
+                }
+                (page, state.freshness(&query.projects), query.project())
+            }
+            Asked::Audit(query) => (
+                state.audit.answer(shared, query)?,
+                Freshness::default(),
+                None,
+            ),
+        };
+        let text = fields.text("query");
+        state.audit.record_read(shared, actor, text, project);
+        (page, freshness)
     };
-    if effect == Some(&Effect::RepeatCursor) {
-        page.cursor.clone_from(&query.cursor);
-    }
+    let columns = match &asked {
+        Asked::Logs(query) => query.columns(),
+        Asked::Audit(_) => audit_log::COLUMNS.to_vec(),
+    };
     let mut content = match lines {
         true => as_lines(&page, shared.settings.final_line_break),
-        false => as_document(&page, &query, freshness),
+        false => as_document(&page, &columns, freshness),
     };
     if lines && effect == Some(&Effect::BreakLine) {
         let last = page.rows.last().map_or(0, Bytes::len);
@@ -149,14 +163,13 @@ fn as_lines(page: &Page, final_line_break: bool) -> Vec<u8> {
 }
 
 /// The document of `fmt=json`, its fields in the recorded order.
-fn as_document(page: &Page, query: &Query, freshness: Freshness) -> Vec<u8> {
+fn as_document(page: &Page, columns: &[&str], freshness: Freshness) -> Vec<u8> {
     let text = |xact: Option<sealift_core::id::XactId>| xact.map(|xact| xact.to_string());
     let (processed, considered) = (text(freshness.processed), text(freshness.considered));
     // Recorded schemas describe each column's type; only the names are told here.
-    let columns: Map<String, Value> = query
-        .columns()
-        .into_iter()
-        .map(|name| (name.to_owned(), json!({})))
+    let columns: Map<String, Value> = columns
+        .iter()
+        .map(|name| ((*name).to_owned(), json!({})))
         .collect();
     let schema = json!({"type": "array", "items": {"type": "object", "properties": columns}});
     let realtime = json!({

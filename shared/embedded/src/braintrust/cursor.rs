@@ -66,6 +66,14 @@ fn foreign() -> Misread {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::braintrust::query::Asked;
+
+    fn parsed(text: &str) -> Query {
+        match Asked::parse(text) {
+            Ok(Asked::Logs(query)) => query,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
 
     #[test]
     fn a_key_becomes_the_recorded_token() {
@@ -85,16 +93,16 @@ mod tests {
                  ORDER BY _xact_id LIMIT 9"
             )
         };
-        let query = Query::parse(&text(5)).unwrap();
+        let query = parsed(&text(5));
         let position = Position {
             xact: u64::MAX,
             key: 3,
         };
         let token = of_position(&query, position);
         let next = format!("{} OFFSET '{token}'", text(5)).replace("LIMIT 9", "LIMIT 10");
-        let next = Query::parse(&next).unwrap();
+        let next = parsed(&next);
         assert_eq!(to_position(&next, &token).unwrap(), position);
-        let other = Query::parse(&text(6)).unwrap();
+        let other = parsed(&text(6));
         assert!(to_position(&other, &token).is_err());
         assert!(to_position(&query, "aQJI5+sNAAA").is_err());
         assert!(to_key(&token).is_err());

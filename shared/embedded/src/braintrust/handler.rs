@@ -10,6 +10,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use serde_json::Value;
 
+use super::audit_log::Actor;
 use super::faults::Effect;
 use super::refusal::Refusal;
 use super::reply::{Closed, Ending, Reply, ReplyBody};
@@ -61,17 +62,19 @@ impl Handler {
             }
             return Err(Closed);
         }
+        // Recorded on every answer; it is what their support asks for.
+        let trace = shared.entropy.nonce();
+        let actor = Actor::of(&parts, &trace, shared);
         let reply = match (struck(effect.as_ref()), body) {
             (Some(reply), _) => reply,
-            (None, Some(_)) => self.perform(&call, record.authorized, effect.as_ref()),
+            (None, Some(_)) => self.perform(&call, record.authorized, &actor, effect.as_ref()),
             (None, None) => Err(Refusal::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "the body is too large, or broke off",
             )),
         };
         let reply = reply.unwrap_or_else(|refusal| refusal.reply(shared.now()));
-        // Recorded on every answer; it is what their support asks for.
-        let reply = reply.header("x-bt-internal-trace-id", &shared.entropy.nonce());
+        let reply = reply.header("x-bt-internal-trace-id", &trace);
         if effect == Some(Effect::LoseReply) {
             shared.log.record(record);
             return Err(Closed);
@@ -107,6 +110,7 @@ impl Handler {
         &self,
         call: &Call<'_>,
         authorized: bool,
+        actor: &Actor,
         effect: Option<&Effect>,
     ) -> Result<Reply, Refusal> {
         let shared = self.shared.as_ref();
@@ -132,9 +136,9 @@ impl Handler {
             return Err(Refusal::bad_request("no query parameters are known here"));
         }
         match call.endpoint {
-            Endpoint::Btql => btql::answer(shared, &call.json()?, effect),
+            Endpoint::Btql => btql::answer(shared, &call.json()?, actor, effect),
             Endpoint::ListProjects => projects::list(shared, query),
-            Endpoint::CreateProject => projects::create(shared, &call.json()?),
+            Endpoint::CreateProject => projects::create(shared, &call.json()?, actor),
             Endpoint::GetProject => projects::get(shared, call.id),
             Endpoint::ListAutomations => automations::list(shared, query),
             Endpoint::CreateAutomation => automations::create(shared, &call.json()?),

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::audit_log::{Action, Actor, AuditEvent};
 use super::automation_config::project_creation;
 use super::listing::Listing;
 use super::refusal::Refusal;
@@ -49,7 +50,7 @@ pub(crate) fn get(shared: &Shared, id: &str) -> Result<Reply, Refusal> {
 }
 
 /// Confirmed: an existing project of the name is answered unmodified.
-pub(crate) fn create(shared: &Shared, body: &Value) -> Result<Reply, Refusal> {
+pub(crate) fn create(shared: &Shared, body: &Value, actor: &Actor) -> Result<Reply, Refusal> {
     project_creation(body)?;
     let fields = Fields::of("", body)?;
     let organization = &shared.settings.organization.name;
@@ -67,7 +68,9 @@ pub(crate) fn create(shared: &Shared, body: &Value) -> Result<Reply, Refusal> {
     let description = fields.get("description").and_then(Value::as_str);
     project.description = description.map(str::to_owned);
     let answer = reply(shared, &project);
+    let event = AuditEvent::of_project(&project, Action::Create).by(actor);
     state.projects.push(project);
+    state.audit.record_own(shared, &event);
     Ok(answer)
 }
 

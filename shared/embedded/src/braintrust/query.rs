@@ -1,4 +1,5 @@
 //! Queries, as `POST /btql` takes them: SQL ([`sql`]) and the older form in clauses ([`pipe`]).
+//! Those of the audit log have a grammar of their own ([`audit`]).
 //!
 //! The parser is strict. It knows the queries that Sealift asks, and users' queries of the same
 //! make; whatever else a real data plane understands (functions, arithmetic, `LIKE`, `HAVING`,
@@ -8,6 +9,7 @@
 //! Source: Braintrust's SQL reference, <https://www.braintrust.dev/docs/reference/sql>. What it
 //! does not say and this server had to choose is marked "our choice" where it is decided.
 
+mod audit;
 pub(crate) mod filter;
 mod parser;
 mod pipe;
@@ -17,7 +19,9 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use audit::AuditQuery;
 use filter::{Expression, Path};
+use token::Token;
 
 /// Why a query was not understood, in words for whoever wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,7 +65,35 @@ pub(crate) const COLUMNS: [&str; 27] = [
     "tags",
 ];
 
-/// A query, understood.
+/// A query of either source.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Asked {
+    /// Of projects' logs.
+    Logs(Query),
+    /// Of the audit log.
+    Audit(AuditQuery),
+}
+
+impl Asked {
+    /// Reads a query.
+    pub(crate) fn parse(text: &str) -> Result<Self, Misread> {
+        let tokens = token::tokens(text)?;
+        match audit::is_audit(&tokens) {
+            true => audit::query(tokens).map(Self::Audit),
+            false => Query::read(tokens).map(Self::Logs),
+        }
+    }
+
+    /// Whether a filter keeps the query from reading the whole history.
+    pub(crate) fn is_bounded(&self) -> bool {
+        match self {
+            Self::Logs(query) => query.is_bounded(),
+            Self::Audit(query) => query.is_bounded(),
+        }
+    }
+}
+
+/// A query of logs, understood.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Query {
     pub(crate) projects: Vec<String>,
@@ -125,8 +157,7 @@ pub(crate) enum Key {
 
 impl Query {
     /// Reads a query of either form: BTQL begins with a clause's name and a colon.
-    pub(crate) fn parse(text: &str) -> Result<Self, Misread> {
-        let tokens = token::tokens(text)?;
+    fn read(tokens: Vec<Token>) -> Result<Self, Misread> {
         let query = if pipe::is_pipe(&tokens) {
             pipe::query(tokens)?
         } else {
@@ -134,6 +165,14 @@ impl Query {
         };
         query.check()?;
         Ok(query)
+    }
+
+    /// The project, if it reads a single one.
+    pub(crate) fn project(&self) -> Option<&str> {
+        match self.projects.as_slice() {
+            [project] => Some(project),
+            _ => None,
+        }
     }
 
     /// What the grammar lets through and this server does not answer.

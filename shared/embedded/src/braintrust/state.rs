@@ -1,4 +1,5 @@
-//! What the data plane holds: projects with their rows, automations, and what was told of them.
+//! What the data plane holds: projects with their rows, automations, what was told of them, and
+//! the audit log.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +7,7 @@ use jiff::Timestamp;
 use sealift_core::id::XactId;
 use serde_json::{Value, json};
 
+use super::audit_log::AuditLog;
 use super::refusal::Refusal;
 use super::run::Visible;
 use super::store::Store;
@@ -30,6 +32,7 @@ pub(crate) struct State {
     /// Set for all projects that have none of their own.
     pub(crate) freshness: Option<Freshness>,
     pub(crate) hold_back: bool,
+    pub(crate) audit: AuditLog,
 }
 
 pub(crate) struct Project {

@@ -56,7 +56,7 @@ impl Comparison {
         })
     }
 
-    fn holds(self, is: Ordering) -> bool {
+    pub(super) fn holds(self, is: Ordering) -> bool {
         match self {
             Self::Equal => is.is_eq(),
             Self::NotEqual => is.is_ne(),

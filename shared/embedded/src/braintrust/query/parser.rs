@@ -303,7 +303,7 @@ impl Parser {
         Expression::compare(path, comparison, value)
     }
 
-    fn comparison(&mut self) -> Result<Comparison, Misread> {
+    pub(super) fn comparison(&mut self) -> Result<Comparison, Misread> {
         let found = match self.peek() {
             Some(Kind::Sign(sign)) => Comparison::parse(sign),
             _ => None,
@@ -313,7 +313,7 @@ impl Parser {
         Ok(found)
     }
 
-    fn list(&mut self) -> Result<Vec<Literal>, Misread> {
+    pub(super) fn list(&mut self) -> Result<Vec<Literal>, Misread> {
         self.sign("(")?;
         let mut values = vec![self.literal()?];
         while self.takes_sign(",") {

@@ -3,11 +3,14 @@ use super::*;
 use crate::braintrust::row::Row;
 
 fn parsed(text: &str) -> Query {
-    Query::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    match Asked::parse(text) {
+        Ok(Asked::Logs(query)) => query,
+        other => panic!("{text}: {other:?}"),
+    }
 }
 
 fn refused(text: &str) -> String {
-    match Query::parse(text) {
+    match Asked::parse(text) {
         Ok(query) => panic!("{text} was understood: {query:?}"),
         Err(error) => error.to_string(),
     }

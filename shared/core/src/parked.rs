@@ -5,12 +5,13 @@
 //! `parked/date=<day>/<hash>.jsonl` in the log's bucket. The hash is of what is parked, so that a
 //! batch that comes again is not parked twice.
 
-use sealift_core::event::Rejected;
-use sealift_core::id::{InvalidId, ObjectKey};
-use sealift_core::partition::{Hour, hex};
-use sealift_core::ports::{Metadata, ObjectStore, StoreError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::event::Rejected;
+use crate::id::ObjectKey;
+use crate::partition::{Hour, hex};
+use crate::ports::{Metadata, ObjectStore, StoreError};
 
 /// The folder of parked events.
 pub const FOLDER: &str = "parked/";
@@ -31,7 +32,7 @@ pub struct Parked {
     pub message: String,
     /// When it was parked, in milliseconds since 1970.
     pub parked_ms: i64,
-    /// The queue's id of the message that it came in.
+    /// The queue's id of the message that it came in; or who parked it before it was in a queue.
     pub message_id: String,
     /// A message that holds this event and no other; sending it again replays it.
     pub body: String,
@@ -40,14 +41,26 @@ pub struct Parked {
 impl Parked {
     /// The line for a rejected event.
     pub fn of(rejected: &Rejected, message_id: &str, parked_ms: i64) -> Self {
+        let (reason, message) = (rejected.reason.code(), rejected.reason.to_string());
+        Self::because(reason, message, &rejected.body, message_id, parked_ms)
+    }
+
+    /// The line for an event that is parked for another reason.
+    pub fn because(
+        reason: impl Into<String>,
+        message: impl Into<String>,
+        body: &str,
+        message_id: &str,
+        parked_ms: i64,
+    ) -> Self {
         Self {
             format: FORMAT.to_owned(),
-            id: hex(&Sha256::digest(rejected.body.as_bytes())),
-            reason: rejected.reason.code(),
-            message: rejected.reason.to_string(),
+            id: hex(&Sha256::digest(body.as_bytes())),
+            reason: reason.into(),
+            message: message.into(),
             parked_ms,
             message_id: message_id.to_owned(),
-            body: rejected.body.clone(),
+            body: body.to_owned(),
         }
     }
 }
@@ -69,19 +82,8 @@ pub async fn park(
     let hash: String = hex(&hasher.finalize()).chars().take(32).collect();
     let hour = hour.to_string();
     let date = hour.split_once('T').map_or("", |(date, _)| date);
-    let key =
-        ObjectKey::parse(format!("{FOLDER}date={date}/{hash}.jsonl")).map_err(|e| internal(&e))?;
+    let key = ObjectKey::of_known_form(format!("{FOLDER}date={date}/{hash}.jsonl"));
     // Refused means that an earlier try has parked the very same.
     store.create(&key, lines.into(), Metadata::new()).await?;
     Ok(key)
-}
-
-fn internal(error: &InvalidId) -> StoreError {
-    StoreError::Invalid(sealift_core::ports::Failure {
-        operation: "park".to_owned(),
-        target: error.value.clone(),
-        code: String::new(),
-        message: error.to_string(),
-        request_id: String::new(),
-    })
 }
