@@ -5,6 +5,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -12,13 +13,14 @@ use clap::{Args, Subcommand};
 use project_fanout::{Config, Fanout};
 use sealift_aws::bus::EventBridgeBus;
 use sealift_aws::{OsEntropy, S3Store, SystemClock, system};
+use sealift_braintrust::provisioning::Provisioning;
 use sealift_braintrust::{ApiKey, Client, FixedKey, Settings as ApiSettings};
 use sealift_core::export::registry::Registry;
 use sealift_core::export::source::LogSource;
 use sealift_core::id::BucketName;
 use sealift_core::ports::{Clock, Entropy, EventBus, ObjectStore};
 use sealift_core::provision::Projects;
-use sealift_core::provision::settings::Settings;
+use sealift_core::provision::remote::Remote;
 
 use crate::demo::MARKER;
 use crate::stack::Stack;
@@ -103,6 +105,16 @@ struct SettingsArgs {
     /// Where exports start: `now`, `0` for all history, or a date; now if not given
     #[arg(long, global = true)]
     start: Option<String>,
+
+    /// `self-run`, or `managed` where Braintrust exports; ProvisionMode of a deployed stack,
+    /// self-run if not given
+    #[arg(long, global = true)]
+    mode: Option<String>,
+
+    /// In managed mode, the version of the data plane if it is 2.0 or older. It runs exports with the
+    /// service token in BRAINTRUST_SERVICE_TOKEN
+    #[arg(long, global = true, value_name = "VERSION")]
+    data_plane_version: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -110,7 +122,7 @@ enum ProjectsCommand {
     /// Print what the next sweep would do; changes nothing
     Plan(PlanArgs),
     /// Do it now; running it again goes on where it was cut off
-    Apply,
+    Apply(ApplyArgs),
     /// Show all projects that have automations: last success, rows, lag
     Status(StatusArgs),
 }
@@ -121,7 +133,8 @@ struct PlanArgs {
     #[arg(long)]
     json: bool,
 
-    /// Compare all automations with their templates as well: one read for each
+    /// Compare all automations with their templates as well: one read for each, or in managed
+    /// mode two requests for each project
     #[arg(long)]
     drift: bool,
 
@@ -132,10 +145,28 @@ struct PlanArgs {
 }
 
 #[derive(Debug, Args)]
+struct ApplyArgs {
+    /// In managed mode, the most requests that are made of the API; as many as it takes if not given
+    #[arg(long, value_name = "NUMBER")]
+    requests: Option<u64>,
+
+    /// In managed mode, register also automations of which it is not known whether they are
+    /// registered: look at their status in Braintrust first
+    #[arg(long)]
+    register_again: bool,
+}
+
+#[derive(Debug, Args)]
 struct StatusArgs {
     /// Print JSON, one line for each automation
     #[arg(long)]
     json: bool,
+}
+
+impl ProjectsArgs {
+    fn registers_again(&self) -> bool {
+        matches!(&self.command, ProjectsCommand::Apply(apply) if apply.register_again)
+    }
 }
 
 /// How long `apply` may take.
@@ -158,11 +189,18 @@ async fn on_folder(data: &Path, args: &ProjectsArgs, out: &mut impl Write) -> an
     let stack = Stack::start(data, std::collections::BTreeMap::new()).await?;
     let own = stack.fanout_variables()?;
     let done = async {
-        let settings = settings(&args.settings, |name| own.get(name).cloned())?;
+        let config = config(args, |name| own.get(name).cloned())?;
         let client = stack.api_client()?;
-        let fanout = stack.fanout(settings)?;
-        let registry = stack.automations();
-        command(&fanout, &client, &registry, &stack.clock, args, out).await
+        let by_cron = config.service_token_parameter.is_some();
+        let fanout = stack.fanout(config.settings, by_cron)?;
+        let fanout = fanout.registering_again(args.registers_again());
+        let stack = Asked {
+            source: &client,
+            registry: &stack.automations(),
+            clock: &stack.clock,
+            remote: fanout.remote(),
+        };
+        command(&fanout, &stack, args, out).await
     }
     .await;
     stack.aws.shutdown().await;
@@ -186,15 +224,15 @@ async fn on_deployment(
         );
     }
     let bus = match (asked, &target.bus) {
-        (ProjectsCommand::Apply, None) => bail!("--bus is missing: the stack's output BusName"),
+        (ProjectsCommand::Apply(_), None) => bail!("--bus is missing: the stack's output BusName"),
         (_, bus) => bus.clone().unwrap_or_default(),
     };
-    let settings = settings(&args.settings, |_| None)?;
+    let config = config(args, |_| None)?;
     let key = system::environment("BRAINTRUST_API_KEY").unwrap_or_default();
     if key.is_empty() && needs_settings {
         bail!("BRAINTRUST_API_KEY is not set: the key by which the projects are listed");
     }
-    let client = || -> anyhow::Result<_> {
+    let client = {
         // Of what needs no key, none is used.
         let key = if key.is_empty() { "unused" } else { &key };
         let url = target
@@ -209,7 +247,16 @@ async fn on_deployment(
             OsEntropy,
             ApiSettings::default(),
         )?;
-        Ok(client.for_organization(target.api_organization.as_deref())?)
+        Arc::new(client.for_organization(target.api_organization.as_deref())?)
+    };
+    let token = match (&config.service_token_parameter, asked) {
+        (None, _) => None,
+        (Some(_), ProjectsCommand::Apply(_)) => {
+            let token = system::environment("BRAINTRUST_SERVICE_TOKEN").unwrap_or_default();
+            let said = "BRAINTRUST_SERVICE_TOKEN: the token that a data plane up to v2.0 runs exports with";
+            Some(FixedKey(ApiKey::parse(&token).context(said)?))
+        }
+        (Some(_), _) => Some(FixedKey(ApiKey::parse("unused")?)),
     };
     let sdk = sealift_aws::config::load().await;
     let registry = Registry {
@@ -218,24 +265,46 @@ async fn on_deployment(
         shards: target.shards.unwrap_or(1),
     };
     let bus = EventBridgeBus::on(&sdk, bus, SystemClock);
-    let fanout = Fanout::new(registry.clone(), client()?, bus, SystemClock, settings);
-    command(&fanout, &client()?, &registry, &SystemClock, args, out).await
+    let (store, settings) = (registry.clone(), config.settings);
+    let fanout = Fanout::new(store, client.clone(), bus, SystemClock, settings);
+    let fanout = fanout.managing(Provisioning::new(client.clone(), token));
+    let fanout = fanout.registering_again(args.registers_again());
+    let stack = Asked {
+        source: client.as_ref(),
+        registry: &registry,
+        clock: &SystemClock,
+        remote: fanout.remote().filter(|_| !key.is_empty()),
+    };
+    command(&fanout, &stack, args, out).await
 }
 
-/// The settings, read by the function's own reader: an option in place of each variable.
-fn settings(
-    args: &SettingsArgs,
+/// The function's configuration, read by its own reader: an option in place of each variable.
+fn config(
+    args: &ProjectsArgs,
     otherwise: impl Fn(&str) -> Option<String>,
-) -> anyhow::Result<Settings> {
+) -> anyhow::Result<Config> {
+    let given = &args.settings;
+    let requests = match &args.command {
+        // Whoever does it by hand waits for it.
+        ProjectsCommand::Apply(apply) => Some(apply.requests.unwrap_or(1_000_000).to_string()),
+        _ => None,
+    };
+    // Where the token is, is no parameter here.
+    let token = given.data_plane_version.as_ref();
+    let token = token.map(|_| "BRAINTRUST_SERVICE_TOKEN".to_owned());
     let lookup = |name: &str| {
         let given = match name {
-            "SEALIFT_PROVISION_PATH" => &args.path,
-            "SEALIFT_PROVISION_ROLE_ARN" => &args.role_arn,
-            "SEALIFT_PROVISION_DEFINITION" => &args.definition,
-            "SEALIFT_PROVISION_FORMAT" => &args.format,
-            "SEALIFT_PROVISION_INTERVAL_SECONDS" => &args.interval,
-            "SEALIFT_PROVISION_EXCLUDE" => &args.exclude,
-            "SEALIFT_PROVISION_START" => &args.start,
+            "SEALIFT_PROVISION_PATH" => &given.path,
+            "SEALIFT_PROVISION_ROLE_ARN" => &given.role_arn,
+            "SEALIFT_PROVISION_DEFINITION" => &given.definition,
+            "SEALIFT_PROVISION_FORMAT" => &given.format,
+            "SEALIFT_PROVISION_INTERVAL_SECONDS" => &given.interval,
+            "SEALIFT_PROVISION_EXCLUDE" => &given.exclude,
+            "SEALIFT_PROVISION_START" => &given.start,
+            "SEALIFT_PROVISION_MODE" => &given.mode,
+            "SEALIFT_PROVISION_REQUESTS" => &requests,
+            "SEALIFT_PROVISION_SERVICE_TOKEN_PARAMETER" => &token,
+            "SEALIFT_DATA_PLANE_VERSION" => &given.data_plane_version,
             _ => &None,
         };
         given.clone().or_else(|| otherwise(name)).or_else(|| {
@@ -250,17 +319,23 @@ fn settings(
             Some(unused.to_owned())
         })
     };
-    let config = Config::from_lookup(lookup);
-    Ok(config
-        .context("see --path, --role-arn, --definition, --format, --interval and --start")?
-        .settings)
+    let said = "see --path, --role-arn, --definition, --format, --interval, --start, --mode, --requests and \
+                --data-plane-version";
+    Config::from_lookup(lookup).context(said)
 }
 
-async fn command<S, P, B, C, E, L>(
-    fanout: &Fanout<S, P, B, C, E>,
-    source: &L,
-    registry: &Registry<S, E>,
-    clock: &impl Clock,
+/// What a command asks, beside the function's logic.
+struct Asked<'a, S, E, C, L, R> {
+    source: &'a L,
+    registry: &'a Registry<S, E>,
+    clock: &'a C,
+    /// How automations in Braintrust stand; none where there is no key to ask with.
+    remote: Option<&'a R>,
+}
+
+async fn command<S, P, B, C, D, E, L, R>(
+    fanout: &Fanout<S, P, B, C, E, R>,
+    stack: &Asked<'_, S, E, D, L, R>,
     args: &ProjectsArgs,
     out: &mut impl Write,
 ) -> anyhow::Result<()>
@@ -269,11 +344,15 @@ where
     P: Projects,
     B: EventBus,
     C: Clock,
+    D: Clock,
     E: Entropy,
     L: LogSource,
+    R: Remote,
 {
     match &args.command {
-        ProjectsCommand::Status(args) => status::print(registry, args.json, clock.now(), out).await,
+        ProjectsCommand::Status(args) => {
+            status::print(stack.registry, stack.remote, args.json, stack.clock, out).await
+        }
         ProjectsCommand::Plan(args) => {
             let situation = fanout.look().await?;
             let drift = if args.drift {
@@ -281,8 +360,9 @@ where
             } else {
                 None
             };
+            let beginnings = history::beginnings(&situation, stack.clock.now())?;
             let history = if args.history {
-                Some(history::ask(source, &situation, clock).await?)
+                Some(history::ask(stack.source, &beginnings, stack.clock).await?)
             } else {
                 None
             };
@@ -290,6 +370,7 @@ where
             let plan = plan::Printed {
                 situation: &situation,
                 drift,
+                beginnings,
                 history,
                 requests,
             };
@@ -299,10 +380,10 @@ where
                 plan.table(out)
             }
         }
-        ProjectsCommand::Apply => {
+        ProjectsCommand::Apply(_) => {
             let situation = fanout.look().await?;
             let steps = situation.plan.steps.len();
-            let deadline = clock.now().checked_add(APPLY_LIMIT)?;
+            let deadline = stack.clock.now().checked_add(APPLY_LIMIT)?;
             let bar = indicatif::ProgressBar::new(u64::try_from(steps)?);
             let progress = |behind| bar.set_position(u64::try_from(behind).unwrap_or(0));
             let applied = fanout.apply(&situation, deadline, progress).await;

@@ -69,7 +69,11 @@ async fn the_plan_of_ten_thousand_projects_takes_a_page_for_every_thousand_and_w
     let words = ["plan", "--exclude", "scratch-*", "--start", "0"];
     let text = projects(data, &words).await.unwrap();
     assert!(text.lines().count() < 55, "it fits a screen: {text}");
-    assert!(text.contains("all history is exported"), "{text}");
+    // The embedded Braintrust has created them just now.
+    assert!(
+        text.contains("new since then (9995) start with their first row"),
+        "{text}"
+    );
     assert!(
         text.contains("--history") && text.contains("200 requests"),
         "{text}"
@@ -143,6 +147,49 @@ async fn what_is_planned_is_done_once_and_then_there_is_nothing_to_do() {
     let rest = json(data, &["plan"]).await;
     assert_eq!(rest["totals"], serde_json::json!({"create": 1}));
     assert_eq!(rest["steps"][0]["project"], scratch.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_managed_mode_automations_are_created_in_braintrust_and_the_other_mode_leaves_them() {
+    let folder_of = tempfile::tempdir().unwrap();
+    let data = folder_of.path();
+    folder(data, names(&["Alpha", "Beta", "Gamma", "Delta"]));
+    let managed = |words: &[&'static str]| [words, &["--mode", "managed"]].concat();
+    let planned = json(data, &managed(&["plan"])).await;
+    assert_eq!(planned["mode"], "managed");
+    assert_eq!(planned["totals"], serde_json::json!({"create": 4}));
+    // A list, a creation and a registration for each: it takes 12.
+    let cut = projects(data, &managed(&["apply", "--requests", "10"])).await;
+    let error = cut.unwrap_err().to_string();
+    assert!(error.contains("1 of 4 steps are not done"), "{error}");
+    let done = projects(data, &managed(&["apply"])).await.unwrap();
+    assert!(done.contains("1 created"), "{done}");
+    let after = json(data, &managed(&["plan"])).await;
+    assert_eq!(after["settled"], 4);
+    assert_eq!(after["totals"], serde_json::json!({}));
+    let status = projects(data, &["status", "--json"]).await.unwrap();
+    for line in status.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["mode"], "managed");
+        // The embedded Braintrust has forgotten them: it lives as long as a command.
+        assert_eq!(line["state"], "not to be seen");
+        let failure = line["failure"].as_str().unwrap();
+        assert!(failure.contains("does not exist"), "{line}");
+    }
+    let table = projects(data, &["status"]).await.unwrap();
+    assert!(table.contains("managed"), "{table}");
+    let drift = projects(data, &managed(&["plan", "--drift"]))
+        .await
+        .unwrap();
+    assert!(drift.contains("was deleted by hand"), "{drift}");
+    let own = json(data, &["plan"]).await;
+    assert_eq!(own["totals"], serde_json::json!({}));
+    assert_eq!(own["of_the_other_mode"].as_array().unwrap().len(), 4);
+    let text = projects(data, &["plan"]).await.unwrap();
+    assert!(
+        text.contains("4 automations of mode managed left alone"),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,8 +291,12 @@ async fn history_counts_the_rows_behind_the_start_of_what_is_to_be_created() {
         (&3.into(), &1.into()),
         "{some}"
     );
+    // They are new to the stack, so their exports start with the first row whatever the settings
+    // say of older ones.
     let later = ask(&["2025-11-23"]).await;
-    assert_eq!(later["rows"], 0, "{later}");
+    assert_eq!(later["rows"], 5, "{later}");
+    let now = ask(&["now"]).await;
+    assert_eq!(now["rows"], 5, "{now}");
     let text = projects(data, &["plan", "--history", "--start", "0"])
         .await
         .unwrap();
@@ -272,6 +323,8 @@ async fn what_cannot_be_done_names_the_option_and_the_way_out() {
         ("--start", "soon"),
         ("--format", "csv"),
         ("--path", "s3://sealift-exports/all"),
+        ("--mode", "both"),
+        ("--data-plane-version", "latest"),
     ] {
         let refused = error(projects(data, &["plan", option, value]).await);
         assert!(refused.contains(option), "{option}: {refused}");

@@ -7,10 +7,10 @@ use anyhow::bail;
 use project_fanout::{Applied, Situation};
 use sealift_core::export::message::Start;
 use sealift_core::id::XactId;
-use sealift_core::provision::plan::Drift;
+use sealift_core::provision::drift::Drift;
 use serde_json::json;
 
-use super::history::{History, PROJECTS_AT_ONCE, new_projects};
+use super::history::{Beginnings, History};
 use crate::text::{count, printable};
 
 /// Steps that the table shows.
@@ -20,6 +20,8 @@ const STEPS_SHOWN: usize = 40;
 pub(super) struct Printed<'a> {
     pub(super) situation: &'a Situation,
     pub(super) drift: Option<Vec<Drift>>,
+    /// Where the exports start that are to be created.
+    pub(super) beginnings: Beginnings,
     pub(super) history: Option<History>,
     /// Requests that the plan took of the API.
     pub(super) requests: u64,
@@ -35,6 +37,8 @@ impl Printed<'_> {
             "excluded": plan.excluded,
             "totals": self.totals(),
             "steps": plan.steps,
+            "mode": self.situation.settings.mode,
+            "of_the_other_mode": plan.others,
             "start": self.situation.settings.start,
             "drift": self.drift,
             "history": self.history,
@@ -90,14 +94,40 @@ impl Printed<'_> {
         };
         writeln!(
             out,
-            "{}: {todo}; {} settled, {} excluded. {} to the API.",
+            "{} ({}): {todo}; {} settled, {} excluded. {} to the API.",
             count(u64::try_from(self.situation.projects.len())?, "project"),
+            self.situation.settings.mode,
             plan.settled,
             plan.excluded,
             count(self.requests, "request"),
         )?;
+        self.others(out)?;
         self.beginning(out)?;
         self.drifted(out)
+    }
+
+    /// What the other mode has provisioned.
+    fn others(&self, out: &mut impl Write) -> anyhow::Result<()> {
+        let others = &self.situation.plan.others;
+        let Some(one) = others.first() else {
+            return Ok(());
+        };
+        writeln!(
+            out,
+            "{} of mode {} left alone, such as {}, so that nothing is exported twice.",
+            count(u64::try_from(others.len())?, "automation"),
+            one.mode,
+            one.automation
+        )?;
+        let undone = others.iter().filter(|one| !one.done).count();
+        if undone > 0 {
+            writeln!(
+                out,
+                "{undone} of them not registered yet: with --mode {} `apply` completes them.",
+                one.mode
+            )?;
+        }
+        Ok(())
     }
 
     fn totals(&self) -> BTreeMap<&'static str, usize> {
@@ -110,20 +140,25 @@ impl Printed<'_> {
 
     /// Where new exports start, and how much that is.
     fn beginning(&self, out: &mut impl Write) -> anyhow::Result<()> {
-        let new = new_projects(self.situation).len();
-        if new == 0 {
-            return Ok(());
+        let Beginnings { older, new, .. } = self.beginnings;
+        if older > 0 {
+            let start = match self.situation.settings.start {
+                Start::Now => "now: nothing of what is there already is exported",
+                Start::Behind(XactId::ZERO) => "with the first row: all history is exported",
+                Start::Behind(_) => "at the date: everything since is exported",
+            };
+            writeln!(
+                out,
+                "Exports of projects that were there before provisioning began ({older}) start {start}."
+            )?;
         }
-        let start = match self.situation.settings.start {
-            Start::Now => "now: nothing of what is there already is exported",
-            Start::Behind(XactId::ZERO) => "with the first row: all history is exported",
-            Start::Behind(_) => "at the date: everything since is exported",
-        };
-        writeln!(
-            out,
-            "Exports of projects that were there before start {start}. Those of projects that are new since \
-             provisioning began start with their first row."
-        )?;
+        if new > 0 {
+            writeln!(
+                out,
+                "Exports of projects that are new since then ({new}) start with their first row."
+            )?;
+        }
+        let requests = self.beginnings.requests();
         match &self.history {
             Some(history) => writeln!(
                 out,
@@ -132,10 +167,9 @@ impl Printed<'_> {
                 count(u64::try_from(history.projects)?, "project"),
                 count(history.requests, "request"),
             )?,
-            None if self.situation.settings.start == Start::Now => {}
+            None if requests == 0 => {}
             None => {
-                let requests = u64::try_from(new.div_ceil(PROJECTS_AT_ONCE))?;
-                let requests = count(requests, "request");
+                let requests = count(u64::try_from(requests)?, "request");
                 writeln!(out, "--history asks how many rows that is ({requests}).")?;
             }
         }
@@ -186,14 +220,16 @@ pub(super) fn print_applied(
         adopted,
         stopped,
         restarted,
+        noted,
         left,
+        why_left,
         untold,
         failed,
     } = applied;
     writeln!(
         out,
-        "{created} created, {adopted} adopted, {stopped} stopped, {restarted} restarted; {} settled before, \
-         {} excluded",
+        "{created} created, {adopted} adopted, {stopped} stopped, {restarted} restarted, {noted} noted; {} \
+         settled before, {} excluded",
         situation.plan.settled, situation.plan.excluded
     )?;
     for one in failed {
@@ -202,6 +238,9 @@ pub(super) fn print_applied(
             one.name, one.project, one.template, one.message
         );
         writeln!(out, "  failed: {}", printable(&text))?;
+    }
+    if let Some(why) = why_left {
+        writeln!(out, "  {left} left: {}", printable(why))?;
     }
     let undone = failed.len() + left + untold;
     if undone > 0 {

@@ -8,68 +8,33 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use project_fanout::Fanout;
 use sealift_aws::{OsEntropy, S3Store};
-use sealift_core::id::{OrgId, ProjectId};
-use sealift_core::ports::BusEntry;
+use sealift_braintrust::provisioning::Provisioning;
+use sealift_braintrust::{ApiKey, FixedKey};
 use sealift_core::provision::settings::Settings;
 use sealift_embedded::bus::Handler;
 use sealift_embedded::template::Wiring;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::exports::{Allotted, OwnBus, Source, entry};
+use super::exports::{Allotted, OwnBus, Source};
 use super::{Stack, Time, variables};
 
 /// The function's logic, on the embedded stack.
-pub(crate) type StackFanout = Fanout<S3Store, Source, OwnBus, Arc<Time>, OsEntropy>;
+pub(crate) type StackFanout =
+    Fanout<S3Store, Arc<Source>, OwnBus, Arc<Time>, OsEntropy, StackRemote>;
+
+/// The automations of the embedded Braintrust.
+type StackRemote = Provisioning<Arc<Time>, OsEntropy, FixedKey>;
 
 impl Stack {
     pub(super) fn register_fanout(&self, wiring: &Wiring) -> anyhow::Result<()> {
         let environment = variables(wiring, "ProjectFanout")?;
         let config = project_fanout::Config::from_lookup(|name| environment.get(name).cloned())?;
+        let by_cron = config.service_token_parameter.is_some();
         let function = FanoutFunction {
-            fanout: Fanout::new(
-                self.automations(),
-                self.source(config.api_url.parse()?)?,
-                self.own_bus(),
-                self.clock.clone(),
-                config.settings,
-            ),
+            fanout: self.fanout(config.settings, by_cron)?,
             time: Allotted::of(wiring, "ProjectFanout", self.clock.clone()),
         };
         self.bus.register("ProjectFanout", Arc::new(function));
-        Ok(())
-    }
-
-    /// Puts the entry of an audit log on the bus that tells of a new project.
-    pub(crate) fn tell_of_project(
-        &self,
-        organization: &OrgId,
-        project: &ProjectId,
-        name: &str,
-    ) -> anyhow::Result<()> {
-        let detail = json!({
-            "id": format!("created-{project}"),
-            "created": format!("{:.3}", self.now()),
-            "org_id": organization,
-            "project_id": project,
-            "actor_id": "demo",
-            "event_type": "project.created",
-            "event_details": null,
-            "resource_type": "project",
-            "resource_id": project,
-            "resource_name": name,
-            "actor_details": {},
-            "before_changes": null,
-            "after_changes": {"name": name},
-        });
-        let event = BusEntry {
-            source: "sealift.relay".to_owned(),
-            detail_type: "project.created".to_owned(),
-            detail: detail.to_string(),
-        };
-        let results = self.bus.put_events(&self.bus_name, &[entry(&event)])?;
-        for result in results {
-            result?;
-        }
         Ok(())
     }
 
@@ -83,16 +48,24 @@ impl Stack {
         self.source(self.api.url().parse()?)
     }
 
-    /// The same logic, for whoever asks by hand.
-    pub(crate) fn fanout(&self, settings: Settings) -> anyhow::Result<StackFanout> {
-        let source = self.api_client()?;
-        Ok(Fanout::new(
+    /// The logic, for the function and for whoever asks by hand. A data plane of an older
+    /// version is given the stack's own key to run exports with.
+    pub(crate) fn fanout(&self, settings: Settings, by_cron: bool) -> anyhow::Result<StackFanout> {
+        let source = Arc::new(self.api_client()?);
+        let token = if by_cron {
+            Some(FixedKey(ApiKey::parse(self.api_key.as_str())?))
+        } else {
+            None
+        };
+        let remote = Provisioning::new(source.clone(), token);
+        let fanout = Fanout::new(
             self.automations(),
             source,
             self.own_bus(),
             self.clock.clone(),
             settings,
-        ))
+        );
+        Ok(fanout.managing(remote))
     }
 }
 

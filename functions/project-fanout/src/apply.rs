@@ -1,26 +1,26 @@
 //! Applying a plan: names are written down, automations registered, the bus told, and then
 //! the ledger says that it is done.
+//!
+//! What the two modes have in common stands here; [`self_run`](crate::self_run) and
+//! [`managed`](crate::managed) have the step in the middle.
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, stream};
 use sealift_core::Timestamp;
-use sealift_core::export::automation::Automation;
-use sealift_core::export::registry::{Prepared, RegistryError};
-use sealift_core::id::{AutomationId, ProjectId, XactId};
+use sealift_core::export::automation::AutomationStatus;
+use sealift_core::id::{ProjectId, XactId};
 use sealift_core::ports::{BusEntry, Clock, Entropy, EventBus, ObjectStore};
 use sealift_core::provision::Projects;
-use sealift_core::provision::ledger::{Ledger, Provisioned};
+use sealift_core::provision::ledger::{Claim, Halt, Known, Ledger, Provisioned, Registration};
+use sealift_core::provision::mode::Mode;
 use sealift_core::provision::plan::{Action, Step};
+use sealift_core::provision::remote::Remote;
 use sealift_core::provision::template::Template;
 
-use crate::{AT_ONCE, Fanout, FanoutError, Situation, outcome};
-
-/// Steps between two writes of the ledger.
-const STEPS_AT_ONCE: usize = 1000;
+use crate::{Fanout, FanoutError, Situation, outcome};
 
 /// Nothing new is begun in these seconds before the deadline: what a batch takes.
-const RESERVE_SECONDS: i64 = 20;
+pub(crate) const RESERVE_SECONDS: i64 = 20;
 
 /// What came of a plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,8 +33,12 @@ pub struct Applied {
     pub stopped: usize,
     /// Automations that go on because their projects are back.
     pub restarted: usize,
-    /// Steps that there was no time for; the next sweep goes on with them.
+    /// Automations in Braintrust whose projects were told to be gone, or back.
+    pub noted: usize,
+    /// Steps that were not come to; the next sweep goes on with them.
     pub left: usize,
+    /// Why they are left.
+    pub why_left: Option<String>,
     /// Outcomes that the bus did not take; their steps are done again.
     pub untold: usize,
     /// What failed.
@@ -54,22 +58,45 @@ pub struct Failed {
     pub message: String,
 }
 
+/// Project and template.
+pub(crate) type Key = (ProjectId, String);
+
+/// What failed.
+pub(crate) type Failures = BTreeMap<Key, String>;
+
+/// How far the registrations with Braintrust have come in the end.
+pub(crate) type Registrations = BTreeMap<Key, Option<Registration>>;
+
+/// What the automations are, of those that are to be stopped or restarted.
+pub(crate) type Statuses = BTreeMap<Key, AutomationStatus>;
+
 /// A step that was done, and what the bus is told of it.
-struct Done<'a> {
-    step: &'a Step,
-    told: Option<BusEntry>,
+pub(crate) struct Done<'a> {
+    pub(crate) step: &'a Step,
+    /// Whether what it is about was there already.
+    pub(crate) adopted: bool,
+    pub(crate) told: Vec<BusEntry>,
 }
 
-impl<S, P, B, C, E> Fanout<S, P, B, C, E>
+/// What some steps of a plan are done with.
+pub(crate) struct Job<'a> {
+    pub(crate) situation: &'a Situation,
+    pub(crate) steps: &'a [&'a Step],
+    /// One start for all older projects of a plan; what was drawn before keeps its own.
+    pub(crate) start: XactId,
+}
+
+impl<S, P, B, C, E, R> Fanout<S, P, B, C, E, R>
 where
     S: ObjectStore,
     P: Projects,
     B: EventBus,
     C: Clock,
     E: Entropy,
+    R: Remote,
 {
-    /// Applies a plan, as far as there is time. `progress` is told the number of steps that are
-    /// behind, now and then.
+    /// Applies a plan, as far as there is time, and in managed mode as far as the settings
+    /// allow requests. `progress` is told the number of steps that are behind, now and then.
     pub async fn apply(
         &self,
         situation: &Situation,
@@ -77,70 +104,52 @@ where
         progress: impl Fn(usize),
     ) -> Result<Applied, FanoutError> {
         let mut applied = Applied::default();
-        let steps = &situation.plan.steps;
-        if steps.is_empty() {
+        self.remember_asked(situation).await?;
+        if situation.plan.steps.is_empty() {
             return Ok(applied);
         }
-        // One start for all older projects of a plan; what was drawn before keeps its own.
         let start = situation.settings.start.position(self.clock.now())?;
-        let mut behind = 0;
-        for some in steps.chunks(STEPS_AT_ONCE) {
-            if self.clock.now().as_second() + RESERVE_SECONDS > deadline.as_second() {
-                applied.left = steps.len() - behind;
-                break;
+        match (situation.settings.mode, &self.remote) {
+            (Mode::SelfRun, _) => {
+                let run = self.run_all(situation, start, deadline, &progress, &mut applied);
+                Box::pin(run).await?;
             }
-            Box::pin(self.batch(situation, some, start, &mut applied)).await?;
-            behind += some.len();
-            progress(behind);
+            (Mode::Managed, Some(remote)) => {
+                let run =
+                    self.manage_all(remote, situation, start, deadline, &progress, &mut applied);
+                Box::pin(run).await?;
+            }
+            (Mode::Managed, None) => return Err(FanoutError::NoRemote),
         }
         Ok(applied)
     }
 
-    async fn batch(
-        &self,
-        situation: &Situation,
-        steps: &[Step],
-        start: XactId,
-        applied: &mut Applied,
-    ) -> Result<(), FanoutError> {
-        let mut failed = BTreeMap::new();
-        let ledger = self
-            .write_down(situation, steps, start, &mut failed)
-            .await?;
-        let mut done = self.do_all(situation, &ledger, steps, &mut failed).await?;
-        let told = self.tell(&ledger, steps, &failed, &mut done, applied).await;
-        self.close(&done, &told).await?;
-        for Done { step, .. } in &done {
-            let count = match step.action {
-                Action::Create | Action::Register { .. } => &mut applied.created,
-                Action::Adopt { .. } => &mut applied.adopted,
-                Action::Stop { .. } => &mut applied.stopped,
-                Action::Restart { .. } => &mut applied.restarted,
-            };
-            *count += 1;
-        }
-        let of = |step: &Step| {
-            let message = failed.get(&key(step))?.clone();
-            Some(Failed {
-                project: step.project.clone(),
-                name: step.name.clone(),
-                template: step.template.clone(),
-                message,
-            })
+    /// The next sweep asks about other missing projects than this one did.
+    async fn remember_asked(&self, situation: &Situation) -> Result<(), FanoutError> {
+        let Some(asked) = &situation.asked else {
+            return Ok(());
         };
-        applied.failed.extend(steps.iter().filter_map(of));
+        Ledger::place()
+            .update(&self.registry.store, &self.registry.entropy, |there| {
+                let mut ledger = there?.clone();
+                ledger.asked = Some(asked.clone());
+                (Some(&ledger) != there).then_some(ledger)
+            })
+            .await?;
         Ok(())
     }
 
-    /// Draws the names of what is to be created, and writes them down.
-    async fn write_down(
+    /// Draws the names of what is to be created, and writes them down; so it does with who is
+    /// at work on what, and what automations were before they are stopped or restarted.
+    pub(crate) async fn write_down(
         &self,
-        situation: &Situation,
-        steps: &[Step],
-        start: XactId,
+        job: &Job<'_>,
+        statuses: &Statuses,
+        claim: Option<&Claim>,
         failed: &mut Failures,
     ) -> Result<Ledger, FanoutError> {
         let now_ms = self.clock.now().as_millisecond();
+        let situation = job.situation;
         let projects: BTreeMap<_, _> = situation.projects.iter().map(|p| (&p.id, p)).collect();
         let saved = Ledger::place()
             .update(&self.registry.store, &self.registry.entropy, |there| {
@@ -148,34 +157,27 @@ where
                 let mut ledger = there.cloned().unwrap_or_default();
                 let before = ledger.since_ms;
                 let mut taken = ledger.slugs();
-                for step in steps {
-                    let Some(project) = projects.get(&step.project) else {
+                for step in job.steps {
+                    let known = match projects.get(&step.project) {
+                        Some(project) => ledger.project(project, &mut taken),
+                        None => match ledger.projects.get_mut(&step.project) {
+                            Some(known) => known,
+                            None => continue,
+                        },
+                    };
+                    let start = |project| situation.ledger.start_of(project, job.start, now_ms);
+                    let start = projects.get(&step.project).map(|project| start(project));
+                    let drawn = self.draw(situation, step, start, known);
+                    if let Err(message) = drawn {
+                        failed.insert(key(step), message);
+                    }
+                    let Some(entry) = known.automations.get_mut(&step.template) else {
                         continue;
                     };
-                    let start = situation.ledger.start_of(project, start, now_ms);
-                    let known = ledger.project(project, &mut taken);
-                    match &step.action {
-                        Action::Create => {
-                            let Some(template) = template_of(situation, step) else {
-                                continue;
-                            };
-                            let drawn = known.draw(template, start, &self.registry.entropy);
-                            if let Err(error) = drawn {
-                                failed.insert(key(step), error.to_string());
-                            }
-                        }
-                        Action::Adopt { automation } => {
-                            let there = Provisioned {
-                                id: automation.clone(),
-                                external_id: None,
-                                start: XactId::ZERO,
-                                done: true,
-                                stopped: false,
-                            };
-                            let automations = &mut known.automations;
-                            automations.entry(step.template.clone()).or_insert(there);
-                        }
-                        _ => {}
+                    note_status(entry, &step.action, statuses.get(&key(step)), now_ms);
+                    let registers = matches!(step.action, Action::Create | Action::Register { .. });
+                    if let Some(claim) = claim.filter(|_| registers && !entry.done) {
+                        entry.take_up(claim, now_ms);
                     }
                 }
                 let changed = Some(&ledger) != there;
@@ -186,145 +188,49 @@ where
         Ok(saved.map(|saved| saved.body).unwrap_or_default())
     }
 
-    async fn do_all<'a>(
+    /// The entry of what is new.
+    fn draw(
         &self,
         situation: &Situation,
-        ledger: &Ledger,
-        steps: &'a [Step],
-        failed: &mut Failures,
-    ) -> Result<Vec<Done<'a>>, FanoutError> {
-        // Gathered by a loop: of a closure that takes references, the compiler cannot tell that its
-        // future may move between threads.
-        let mut todo = Vec::new();
-        for step in steps {
-            if !failed.contains_key(&key(step)) {
-                todo.push(async move { (step, self.one(situation, ledger, step).await) });
-            }
-        }
-        let outcomes: Vec<_> = stream::iter(todo).buffered(AT_ONCE).collect().await;
-        let (mut done, mut prepared) = (Vec::new(), Vec::new());
-        for (step, outcome) in outcomes {
-            match outcome {
-                Ok((new, automation)) => {
-                    prepared.extend(new);
-                    let told = self.outcome(ledger, step, automation.as_ref());
-                    done.push(Done { step, told });
-                }
-                // The state is out of reach: the rest would fail as well.
-                Err(error @ (RegistryError::Store(_) | RegistryError::Document(_))) => {
-                    return Err(error.into());
-                }
-                Err(error) => {
-                    failed.insert(key(step), error.to_string());
-                }
-            }
-        }
-        self.registry.schedule(&prepared).await?;
-        Ok(done)
-    }
-
-    /// Does one step as far as it can be done for itself.
-    async fn one(
-        &self,
-        situation: &Situation,
-        ledger: &Ledger,
         step: &Step,
-    ) -> Result<(Option<Prepared>, Option<Automation>), RegistryError> {
-        let now_ms = self.clock.now().as_millisecond();
+        start: Option<XactId>,
+        known: &mut Known,
+    ) -> Result<(), String> {
         match &step.action {
-            Action::Adopt { .. } => Ok((None, None)),
-            Action::Stop { automation } => self.set(automation, false, now_ms).await,
-            Action::Restart { automation } => self.set(automation, true, now_ms).await,
-            Action::Create | Action::Register { .. } => {
-                let known = ledger.projects.get(&step.project);
-                let drawn = known.and_then(|known| known.automations.get(&step.template));
-                let (Some(known), Some(drawn), Some(template)) =
-                    (known, drawn, template_of(situation, step))
-                else {
-                    return Ok((None, None));
+            Action::Create => {
+                let Some((template, start)) = template_of(situation, step).zip(start) else {
+                    return Ok(());
                 };
-                // Somebody else was quicker, and it is there.
-                let Some(suffix) = drawn.external_id.as_ref().filter(|_| !drawn.done) else {
-                    return Ok((None, None));
+                let mode = situation.settings.mode;
+                let drawn = known.draw(template, start, mode, &self.registry.entropy);
+                drawn.map(|_| ()).map_err(|error| error.to_string())
+            }
+            Action::Adopt { automation } => {
+                // What is found before anything is created is of this stack.
+                let there = Provisioned {
+                    done: true,
+                    ..Provisioned::new(automation.clone(), XactId::ZERO, Mode::SelfRun)
                 };
-                let automation = Automation {
-                    id: drawn.id.clone(),
-                    organization: known.organization.clone(),
-                    project_id: step.project.clone(),
-                    name: template.name.clone(),
-                    description: template.description.clone(),
-                    created_ms: now_ms,
-                    config: template.fill(&known.slug, suffix),
-                    bucket_owner: None,
-                };
-                match self
-                    .registry
-                    .prepare(&automation, drawn.start, now_ms)
-                    .await
-                {
-                    Ok(prepared) => Ok((Some(prepared), Some(automation))),
-                    // The id was drawn for it, so it is the very one: changed by hand since, or
-                    // the template was.
-                    Err(RegistryError::Taken(id)) => {
-                        let there = self.registry.automation(&id).await?;
-                        if there.project_id != step.project {
-                            return Err(RegistryError::Taken(id));
-                        }
-                        let prepared = self.registry.prepare(&there, drawn.start, now_ms).await?;
-                        Ok((Some(prepared), Some(there)))
-                    }
-                    Err(error) => Err(error),
-                }
+                let automations = &mut known.automations;
+                automations.entry(step.template.clone()).or_insert(there);
+                Ok(())
             }
-        }
-    }
-
-    async fn set(
-        &self,
-        id: &AutomationId,
-        active: bool,
-        now_ms: i64,
-    ) -> Result<(Option<Prepared>, Option<Automation>), RegistryError> {
-        match self.registry.set_active(id, active, now_ms).await {
-            // It was deleted by hand.
-            Err(RegistryError::Unknown(_)) => Ok((None, None)),
-            other => other.map(|()| (None, None)),
-        }
-    }
-
-    fn outcome(
-        &self,
-        ledger: &Ledger,
-        step: &Step,
-        automation: Option<&Automation>,
-    ) -> Option<BusEntry> {
-        let known = ledger.projects.get(&step.project)?;
-        let now = self.clock.now();
-        match &step.action {
-            Action::Create | Action::Register { .. } => {
-                automation.and_then(|automation| outcome::provisioned(automation, now))
-            }
-            Action::Adopt { .. } => None,
-            Action::Stop { automation } => {
-                outcome::switched(&known.organization, step, automation, false, now)
-            }
-            Action::Restart { automation } => {
-                outcome::switched(&known.organization, step, automation, true, now)
-            }
+            _ => Ok(()),
         }
     }
 
     /// Tells the bus. What it does not take is not done, and comes again. The answer is the
     /// failures that were told, now or by an earlier sweep.
-    async fn tell(
+    pub(crate) async fn tell(
         &self,
         ledger: &Ledger,
-        steps: &[Step],
+        steps: &[&Step],
         failed: &Failures,
         done: &mut Vec<Done<'_>>,
         applied: &mut Applied,
     ) -> Failures {
-        let mut entries: Vec<BusEntry> = done.iter().filter_map(|one| one.told.clone()).collect();
+        let entries = done.iter().flat_map(|one| one.told.iter().cloned());
+        let mut entries: Vec<BusEntry> = entries.collect();
         let now = self.clock.now();
         let (mut told, mut anew) = (failed.clone(), Vec::new());
         for step in steps {
@@ -349,9 +255,10 @@ where
         let mut outcomes = self.bus.put(&entries).await.into_iter();
         let mut taken = || matches!(outcomes.next(), Some(Ok(())));
         done.retain(|one| {
-            let taken = one.told.is_none() || taken();
-            applied.untold += usize::from(!taken);
-            taken
+            // Each of them has its outcome, whatever came of those before.
+            let refused = one.told.iter().filter(|_| !taken()).count();
+            applied.untold += usize::from(refused > 0);
+            refused == 0
         });
         for key in anew {
             if !taken() {
@@ -362,24 +269,33 @@ where
     }
 
     /// Writes down what is done, and which failures were told.
-    async fn close(&self, done: &[Done<'_>], failed: &Failures) -> Result<(), FanoutError> {
+    pub(crate) async fn close(
+        &self,
+        done: &[Done<'_>],
+        failed: &Failures,
+        registrations: &Registrations,
+        by: Option<&str>,
+    ) -> Result<(), FanoutError> {
         Ledger::place()
             .update(&self.registry.store, &self.registry.entropy, |there| {
                 let mut ledger = there?.clone();
+                for ((project, template), registration) in registrations {
+                    let known = ledger.projects.get_mut(project);
+                    let entry = known.and_then(|known| known.automations.get_mut(template));
+                    if let (Some(entry), Some(by)) = (entry, by)
+                        && entry.is_taken_by(by)
+                    {
+                        entry.registration = *registration;
+                        entry.claim = None;
+                    }
+                }
                 for Done { step, .. } in done {
                     let Some(known) = ledger.projects.get_mut(&step.project) else {
                         continue;
                     };
                     known.failures.remove(&step.template);
-                    let Some(provisioned) = known.automations.get_mut(&step.template) else {
-                        continue;
-                    };
-                    match step.action {
-                        Action::Stop { .. } => provisioned.stopped = true,
-                        Action::Restart { .. } => provisioned.stopped = false,
-                        Action::Create | Action::Register { .. } | Action::Adopt { .. } => {
-                            provisioned.done = true;
-                        }
+                    if let Some(entry) = known.automations.get_mut(&step.template) {
+                        finish(entry, &step.action);
                     }
                 }
                 for ((project, template), message) in failed {
@@ -394,14 +310,81 @@ where
     }
 }
 
-/// What failed, by project and template.
-type Failures = BTreeMap<(ProjectId, String), String>;
+impl Applied {
+    /// Counts what some steps came to.
+    pub(crate) fn count(&mut self, steps: &[&Step], done: &[Done<'_>], failed: &Failures) {
+        for Done { step, adopted, .. } in done {
+            let count = match step.action {
+                Action::Create | Action::Register { .. } if *adopted => &mut self.adopted,
+                Action::Create | Action::Register { .. } => &mut self.created,
+                Action::Adopt { .. } => &mut self.adopted,
+                Action::Stop { .. } => &mut self.stopped,
+                Action::Restart { .. } => &mut self.restarted,
+                Action::Note { .. } => &mut self.noted,
+            };
+            *count += 1;
+        }
+        let of = |step: &&Step| {
+            let message = failed.get(&key(step))?.clone();
+            Some(Failed {
+                project: step.project.clone(),
+                name: step.name.clone(),
+                template: step.template.clone(),
+                message,
+            })
+        };
+        self.failed.extend(steps.iter().filter_map(of));
+    }
+}
 
-fn key(step: &Step) -> (ProjectId, String) {
+/// What an automation is before it is changed is written down once: a second try finds it
+/// changed already.
+fn note_status(
+    entry: &mut Provisioned,
+    action: &Action,
+    status: Option<&AutomationStatus>,
+    now_ms: i64,
+) {
+    let Some(status) = status.copied() else {
+        return;
+    };
+    match action {
+        Action::Stop { .. } => {
+            entry.halt.get_or_insert(Halt {
+                at_ms: now_ms,
+                before: status,
+                back: None,
+            });
+        }
+        Action::Restart { .. } => {
+            // Ledgers of an earlier version do not say what it was: then it was paused by us.
+            let halt = entry.halt.get_or_insert(Halt {
+                at_ms: now_ms,
+                before: AutomationStatus::Active,
+                back: None,
+            });
+            halt.back.get_or_insert(status);
+        }
+        _ => {}
+    }
+}
+
+fn finish(entry: &mut Provisioned, action: &Action) {
+    match action {
+        Action::Stop { .. } | Action::Note { gone: true, .. } => entry.stopped = true,
+        Action::Restart { .. } | Action::Note { gone: false, .. } => {
+            entry.stopped = false;
+            entry.halt = None;
+        }
+        Action::Create | Action::Register { .. } | Action::Adopt { .. } => entry.done = true,
+    }
+}
+
+pub(crate) fn key(step: &Step) -> Key {
     (step.project.clone(), step.template.clone())
 }
 
-fn template_of<'a>(situation: &'a Situation, step: &Step) -> Option<&'a Template> {
+pub(crate) fn template_of<'a>(situation: &'a Situation, step: &Step) -> Option<&'a Template> {
     let mut templates = situation.settings.templates.iter();
     templates.find(|template| template.name == step.template)
 }

@@ -2,13 +2,14 @@
 
 use sealift_core::export::message::Start;
 use sealift_core::id::BucketName;
-use sealift_core::provision::settings::Settings;
+use sealift_core::provision::mode::{DataPlaneVersion, Mode};
+use sealift_core::provision::settings::{DEFAULT_REQUESTS, Settings};
 use sealift_core::provision::template::{SUFFIX, Template};
 use sealift_core::variables::{BadVariables, Variables};
 use serde_json::json;
 
 /// The variables that [`Config`] reads.
-pub const VARIABLES: [&str; 14] = [
+pub const VARIABLES: [&str; 18] = [
     "SEALIFT_STATE_BUCKET",
     "SEALIFT_BUS",
     "SEALIFT_API_URL",
@@ -22,6 +23,10 @@ pub const VARIABLES: [&str; 14] = [
     "SEALIFT_PROVISION_INTERVAL_SECONDS",
     "SEALIFT_PROVISION_EXCLUDE",
     "SEALIFT_PROVISION_START",
+    "SEALIFT_PROVISION_MODE",
+    "SEALIFT_PROVISION_REQUESTS",
+    "SEALIFT_PROVISION_SERVICE_TOKEN_PARAMETER",
+    "SEALIFT_DATA_PLANE_VERSION",
     "SEALIFT_LOG_LEVEL",
 ];
 
@@ -45,6 +50,9 @@ pub struct Config {
     pub shards: u16,
     /// What is provisioned.
     pub settings: Settings,
+    /// The parameter that holds the token which a data plane up to v2.0 runs exports with; none
+    /// on a later one.
+    pub service_token_parameter: Option<String>,
     /// What is logged: a `tracing` filter.
     pub log_level: String,
 }
@@ -62,6 +70,14 @@ impl Config {
         let template = template(&mut variables);
         let exclude: Option<String> = variables.optional("SEALIFT_PROVISION_EXCLUDE");
         let start: Option<Start> = variables.optional("SEALIFT_PROVISION_START");
+        let mode: Option<Mode> = variables.optional("SEALIFT_PROVISION_MODE");
+        let mode = mode.unwrap_or_default();
+        let requests = variables.number(
+            "SEALIFT_PROVISION_REQUESTS",
+            10..=1_000_000,
+            DEFAULT_REQUESTS,
+        );
+        let service_token_parameter = service_token(&mut variables, mode);
         let log_level = variables.optional("SEALIFT_LOG_LEVEL");
         variables.finish(|| {
             Some(Self {
@@ -75,11 +91,31 @@ impl Config {
                     templates: template.into_iter().collect(),
                     exclude: patterns(exclude.as_deref().unwrap_or_default()),
                     start: start.unwrap_or(Start::Now),
+                    mode,
+                    requests,
                 },
+                service_token_parameter,
                 log_level: log_level.unwrap_or_else(|| "info".to_owned()),
             })
         })
     }
+}
+
+/// Where the token is that a data plane up to v2.0 needs.
+fn service_token<F: Fn(&str) -> Option<String>>(
+    variables: &mut Variables<F>,
+    mode: Mode,
+) -> Option<String> {
+    const TOKEN: &str = "SEALIFT_PROVISION_SERVICE_TOKEN_PARAMETER";
+    let version: Option<DataPlaneVersion> = variables.optional("SEALIFT_DATA_PLANE_VERSION");
+    let parameter: Option<String> = variables.optional(TOKEN);
+    let by_cron = mode == Mode::Managed && version.is_some_and(DataPlaneVersion::registers_by_cron);
+    if by_cron && parameter.is_none() {
+        let reason = "is not set: a data plane up to v2.0 runs exports with a service token, so name the \
+                      parameter that holds it (SEALIFT_DATA_PLANE_VERSION is empty for later ones)";
+        variables.refuse(TOKEN, &reason);
+    }
+    parameter.filter(|_| by_cron)
 }
 
 fn patterns(text: &str) -> Vec<String> {
@@ -192,6 +228,40 @@ mod tests {
             },
         });
         assert_eq!(template, article);
+    }
+
+    #[test]
+    fn an_older_data_plane_needs_a_service_token_in_managed_mode_alone() {
+        let version = ("SEALIFT_DATA_PLANE_VERSION", "v2.0");
+        let managed = ("SEALIFT_PROVISION_MODE", "managed");
+        let token = (
+            "SEALIFT_PROVISION_SERVICE_TOKEN_PARAMETER",
+            "/sealift/token",
+        );
+        let own = read(&[version]).unwrap();
+        assert_eq!(own.settings.mode, Mode::SelfRun);
+        assert_eq!(
+            (own.service_token_parameter, own.settings.requests),
+            (None, 200)
+        );
+        let error = read(&[version, managed]).unwrap_err();
+        assert!(error.contains("SERVICE_TOKEN_PARAMETER"), "{error}");
+        let old = read(&[version, managed, token]).unwrap();
+        assert_eq!(old.settings.mode, Mode::Managed);
+        assert_eq!(
+            old.service_token_parameter.as_deref(),
+            Some("/sealift/token")
+        );
+        let current = read(&[managed, token, ("SEALIFT_DATA_PLANE_VERSION", "2.1")]).unwrap();
+        assert_eq!(current.service_token_parameter, None, "it sets cursors");
+        for (name, bad) in [
+            ("SEALIFT_PROVISION_MODE", "both"),
+            ("SEALIFT_PROVISION_REQUESTS", "9"),
+            ("SEALIFT_DATA_PLANE_VERSION", "latest"),
+        ] {
+            let error = read(&[(name, bad)]).unwrap_err();
+            assert!(error.contains(name), "{error}");
+        }
     }
 
     #[test]

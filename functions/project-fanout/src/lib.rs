@@ -8,10 +8,12 @@
 //!
 //! What is created is written down in the ledger ([`sealift_core::provision::ledger`]) first. So a
 //! crash anywhere, an event that comes twice, and two calls at once do no harm.
+//!
+//! Automations are Sealift's own (the private module `self_run`), or, in *managed* mode,
+//! Braintrust's (`managed`), through the port [`sealift_core::provision::remote`].
 
-use std::collections::BTreeSet;
+use std::convert::Infallible;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use sealift_core::Timestamp;
 use sealift_core::document::DocumentError;
 use sealift_core::export::registry::{Registry, RegistryError};
@@ -19,8 +21,9 @@ use sealift_core::export::source::SourceError;
 use sealift_core::id::{InvalidId, ProjectId};
 use sealift_core::ports::{Clock, Entropy, EventBus, ObjectStore};
 use sealift_core::provision::ledger::Ledger;
-use sealift_core::provision::plan::{self, Drift, Found, Plan};
-use sealift_core::provision::settings::{Settings, Written};
+use sealift_core::provision::plan::Plan;
+use sealift_core::provision::remote::Remote;
+use sealift_core::provision::settings::Settings;
 use sealift_core::provision::template::InvalidTemplate;
 use sealift_core::provision::{Project, Projects};
 
@@ -30,14 +33,15 @@ pub use self::message::{BadMessage, Message};
 
 mod apply;
 mod config;
+mod look;
+mod managed;
 mod message;
 mod outcome;
+mod pass;
+mod self_run;
 
 /// Documents that are read or written at once.
 const AT_ONCE: usize = 16;
-
-/// Projects that are asked about one by one in a sweep because the list lacks them.
-const CONFIRMED_AT_ONCE: usize = 20;
 
 /// Why a call could not do what it is for. The next sweep tries again.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +66,9 @@ pub enum FanoutError {
         "the API knows no project {0} (yet); if it exists, the key has to see it, and the next sweep finds it"
     )]
     NoProject(ProjectId),
+    /// There is no way to Braintrust's automations.
+    #[error("the mode is managed, but this call was given no way to Braintrust's automations")]
+    NoRemote,
 }
 
 impl From<DocumentError> for FanoutError {
@@ -81,26 +88,23 @@ pub struct Situation {
     pub ledger: Ledger,
     /// What is to be done.
     pub plan: Plan,
+    /// The last of the missing projects that was asked about, where there are more of them.
+    pub asked: Option<ProjectId>,
 }
 
 /// The function's logic, on ports.
 #[derive(Debug)]
-pub struct Fanout<S, P, B, C, E> {
+pub struct Fanout<S, P, B, C, E, R = Infallible> {
     registry: Registry<S, E>,
     projects: P,
     bus: B,
     clock: C,
     settings: Settings,
+    remote: Option<R>,
+    again: bool,
 }
 
-impl<S, P, B, C, E> Fanout<S, P, B, C, E>
-where
-    S: ObjectStore,
-    P: Projects,
-    B: EventBus,
-    C: Clock,
-    E: Entropy,
-{
+impl<S, P, B, C, E> Fanout<S, P, B, C, E> {
     /// Provisions by the settings, which an operator's document in the state bucket may add to.
     pub fn new(
         registry: Registry<S, E>,
@@ -115,7 +119,45 @@ where
             bus,
             clock,
             settings,
+            remote: None,
+            again: false,
         }
+    }
+
+    /// With a way to Braintrust's automations, which managed mode needs.
+    pub fn managing<R>(self, remote: R) -> Fanout<S, P, B, C, E, R> {
+        Fanout {
+            registry: self.registry,
+            projects: self.projects,
+            bus: self.bus,
+            clock: self.clock,
+            settings: self.settings,
+            remote: Some(remote),
+            again: self.again,
+        }
+    }
+}
+
+impl<S, P, B, C, E, R> Fanout<S, P, B, C, E, R>
+where
+    S: ObjectStore,
+    P: Projects,
+    B: EventBus,
+    C: Clock,
+    E: Entropy,
+    R: Remote,
+{
+    /// Registers also those automations in Braintrust of which it cannot be told whether they
+    /// are registered: for an operator who has looked.
+    #[must_use]
+    pub fn registering_again(mut self, again: bool) -> Self {
+        self.again = again;
+        self
+    }
+
+    /// How an automation in Braintrust stands is asked here; none where all are Sealift's own.
+    pub fn remote(&self) -> Option<&R> {
+        self.remote.as_ref()
     }
 
     /// Handles one call: `project.created` provisions that project, `provision.sweep` all.
@@ -146,6 +188,7 @@ where
                 adopted,
                 stopped,
                 restarted,
+                noted,
                 left,
                 ..
             } = applied;
@@ -154,9 +197,11 @@ where
                 adopted,
                 stopped,
                 restarted,
+                noted,
                 left,
+                why_left = applied.why_left,
                 failed = applied.failed.len(),
-                "{created} automations provisioned"
+                "{created} automations provisioned, {left} left"
             );
         }
         Ok(applied)
@@ -165,126 +210,6 @@ where
     /// Requests that were made of the API so far.
     pub fn requests(&self) -> u64 {
         self.projects.requests()
-    }
-
-    /// Looks at all projects, and makes a plan. Reads only.
-    pub async fn look(&self) -> Result<Situation, FanoutError> {
-        let projects = self.projects.list().await?;
-        let (settings, ledger) = self.read().await?;
-        let gone = self.gone(&projects, &ledger).await?;
-        self.situation(projects, settings, ledger, &gone).await
-    }
-
-    /// Looks at one project. Reads only.
-    pub async fn look_at(&self, id: &ProjectId) -> Result<Situation, FanoutError> {
-        let project = self.projects.get(id).await?;
-        let project = project.ok_or_else(|| FanoutError::NoProject(id.clone()))?;
-        let (settings, ledger) = self.read().await?;
-        self.situation(vec![project], settings, ledger, &BTreeSet::new())
-            .await
-    }
-
-    /// Compares all automations of the ledger with their templates: one read for each.
-    pub async fn drift(&self, situation: &Situation) -> Result<Vec<Drift>, FanoutError> {
-        let known = situation.ledger.projects.keys().cloned().collect();
-        let found = self.found(&known).await?;
-        Ok(plan::drift(&situation.ledger, &situation.settings, &found))
-    }
-
-    async fn read(&self) -> Result<(Settings, Ledger), FanoutError> {
-        let store = &self.registry.store;
-        let written = Written::place().load(store).await?;
-        let written = written.map(|read| read.body).unwrap_or_default();
-        let settings = self.settings.clone().with(written)?;
-        let ledger = Ledger::place().load(store).await?;
-        Ok((settings, ledger.map(|read| read.body).unwrap_or_default()))
-    }
-
-    async fn situation(
-        &self,
-        projects: Vec<Project>,
-        settings: Settings,
-        ledger: Ledger,
-        gone: &BTreeSet<ProjectId>,
-    ) -> Result<Situation, FanoutError> {
-        let unknown = plan::unknown(&projects, &ledger, &settings);
-        let found = if unknown.is_empty() {
-            Found::new()
-        } else {
-            self.found(&unknown).await?
-        };
-        let plan = plan::plan(&projects, &ledger, &settings, &found, gone);
-        Ok(Situation {
-            settings,
-            projects,
-            ledger,
-            plan,
-        })
-    }
-
-    /// The automations of projects.
-    async fn found(&self, projects: &BTreeSet<ProjectId>) -> Result<Found, FanoutError> {
-        let ids = self.registry.by_project().await?;
-        let ids: Vec<_> = ids
-            .into_iter()
-            .filter(|(project, _)| projects.contains(project))
-            .flat_map(|(_, ids)| ids)
-            .collect();
-        let read = stream::iter(ids)
-            .map(|id| async move {
-                match self.registry.automation(&id).await {
-                    Ok(automation) => Ok(Some(automation)),
-                    // It was deleted since.
-                    Err(RegistryError::Unknown(_)) => Ok(None),
-                    Err(error) => Err(error),
-                }
-            })
-            .buffered(AT_ONCE);
-        let read: Vec<_> = read.try_collect().await?;
-        let mut found = Found::new();
-        for automation in read.into_iter().flatten() {
-            let project = automation.project_id.clone();
-            found.entry(project).or_default().push(automation);
-        }
-        Ok(found)
-    }
-
-    /// The projects of the ledger that certainly are gone. A list can be short for other
-    /// reasons, so each is asked about; and a key that sees none of those that are known is
-    /// another organization's key.
-    async fn gone(
-        &self,
-        projects: &[Project],
-        ledger: &Ledger,
-    ) -> Result<BTreeSet<ProjectId>, FanoutError> {
-        let missing = plan::missing(projects, ledger);
-        let mut gone = BTreeSet::new();
-        if missing.is_empty() {
-            return Ok(gone);
-        }
-        let known = |project: &Project| ledger.projects.contains_key(&project.id);
-        if !projects.iter().any(known) {
-            tracing::warn!(
-                missing = missing.len(),
-                "the API key sees none of the projects that are known, so none of their \
-                 automations is stopped: is it the right organization's key?"
-            );
-            return Ok(gone);
-        }
-        for project in missing.into_iter().take(CONFIRMED_AT_ONCE) {
-            match self.projects.get(&project).await {
-                Ok(None) => {
-                    gone.insert(project);
-                }
-                Ok(Some(_)) => {}
-                // Not to be seen is not to be gone.
-                Err(SourceError::Denied(failure)) => {
-                    tracing::warn!(%project, "project {project} is not in the list: {failure}");
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(gone)
     }
 }
 

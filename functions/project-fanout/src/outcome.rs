@@ -2,11 +2,11 @@
 
 use sealift_core::Timestamp;
 use sealift_core::audit::catalogue::{
-    AUTOMATION_FAILED, AUTOMATION_PROVISIONED, AUTOMATION_UPDATED,
+    AUTOMATION_FAILED, AUTOMATION_PROVISIONED, AUTOMATION_UPDATED, CURSOR_RESET,
 };
 use sealift_core::audit::{Entry, Resource};
 use sealift_core::export::automation::Automation;
-use sealift_core::id::{AutomationId, OrgId};
+use sealift_core::id::{AutomationId, OrgId, XactId};
 use sealift_core::ports::BusEntry;
 use sealift_core::provision::plan::Step;
 use serde_json::json;
@@ -26,12 +26,14 @@ pub(crate) fn provisioned(automation: &Automation, now: Timestamp) -> Option<Bus
     entry.on_bus(&id, now).ok()
 }
 
-/// An automation was stopped because its project is gone, or goes on because it is back.
+/// An automation was stopped because its project is gone, or goes on because it is back. The id
+/// has the time at which it was found to be gone, so that telling it again is no second entry.
 pub(crate) fn switched(
     organization: &OrgId,
     step: &Step,
     automation: &AutomationId,
     active: bool,
+    halted_ms: i64,
     now: Timestamp,
 ) -> Option<BusEntry> {
     let status = |active| json!({"status": if active { "active" } else { "paused" }});
@@ -43,13 +45,26 @@ pub(crate) fn switched(
     } else {
         "its project was deleted"
     };
-    let id = format!(
-        "{}-{}-{automation}",
-        step.action.word(),
-        now.as_millisecond()
-    );
+    let id = format!("{}-{halted_ms}-{automation}", step.action.word());
     let entry = entry.with_details(json!({"reason": reason}));
     entry.on_bus(&id, now).ok()
+}
+
+/// The cursor of an automation in Braintrust was set, by its registration. The id is the
+/// automation's, whose only registration this is.
+pub(crate) fn cursor_set(
+    organization: &OrgId,
+    step: &Step,
+    automation: &AutomationId,
+    start: XactId,
+    now: Timestamp,
+) -> Option<BusEntry> {
+    let resource = resource_of(organization, step, automation.as_str());
+    let position = |start| json!({"start_xact_id": start});
+    let (before, after) = (position(None), position(Some(start)));
+    let entry = Entry::updated(&CURSOR_RESET, resource, before, after).ok()?;
+    let entry = entry.with_details(json!({"reason": "it was registered with the data plane"}));
+    entry.on_bus(&format!("registered-{automation}"), now).ok()
 }
 
 /// A project did not get what it should.

@@ -1,7 +1,12 @@
 //! The logic, on projects, state and a bus in memory.
 
+mod budget;
 mod crashes;
+mod managed;
+mod plane;
 mod provisioning;
+mod registrations;
+mod stopping;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -15,7 +20,8 @@ use sealift_core::export::registry::Registry;
 use sealift_core::export::source::SourceError;
 use sealift_core::id::{AutomationId, OrgId, ProjectId};
 use sealift_core::ports::{Failure, ObjectStore};
-use sealift_core::provision::ledger::Ledger;
+use sealift_core::provision::ledger::{Ledger, Provisioned};
+use sealift_core::provision::mode::Mode;
 use sealift_core::provision::settings::Settings;
 use sealift_core::provision::{Project, Projects};
 use sealift_testkit::exports::MemoryBus;
@@ -23,6 +29,7 @@ use sealift_testkit::scripted::Verb;
 use sealift_testkit::{MemoryStore, Script, SeededEntropy, VirtualClock};
 use serde_json::json;
 
+use self::plane::Plane;
 use crate::{Applied, Fanout, FanoutError};
 
 const SWEEP: &[u8] = br#"{"source":"sealift.control","detail-type":"provision.sweep","detail":{}}"#;
@@ -36,6 +43,8 @@ struct ApiState {
     projects: BTreeMap<ProjectId, String>,
     /// Projects that the list leaves out, and that are refused when they are asked for.
     hidden: BTreeSet<ProjectId>,
+    /// Projects that the API fails on when they are asked for.
+    breaks: BTreeSet<ProjectId>,
     requests: u64,
     created: BTreeMap<ProjectId, Timestamp>,
     fails: Option<SourceError>,
@@ -95,6 +104,9 @@ impl Projects for Api {
         if state.hidden.contains(id) {
             return Err(SourceError::Denied(failure("you may not see it")));
         }
+        if state.breaks.contains(id) {
+            return Err(SourceError::Transient(failure("internal error")));
+        }
         Ok(state
             .projects
             .get(id)
@@ -126,6 +138,7 @@ struct World {
     state: MemoryStore,
     script: Script,
     api: Api,
+    plane: Plane,
     bus: MemoryBus,
     entropy: SeededEntropy,
     settings: Settings,
@@ -150,30 +163,54 @@ impl World {
             state: MemoryStore::new(clock.clone()),
             script: Script::default(),
             api: Api::default(),
+            plane: Plane::default(),
             bus: MemoryBus::default(),
             entropy: SeededEntropy::new(1),
             settings: Settings {
                 templates: vec![serde_json::from_value(template).unwrap()],
                 exclude: vec!["scratch-*".to_owned()],
                 start: Start::Now,
+                mode: Mode::SelfRun,
+                requests: 200,
             },
             clock,
         }
     }
 
-    fn fanout(&self) -> Fanout<impl ObjectStore, Api, MemoryBus, VirtualClock, SeededEntropy> {
+    /// One whose automations Braintrust runs.
+    fn managed() -> Self {
+        let mut world = Self::new();
+        world.settings.mode = Mode::Managed;
+        world
+    }
+
+    fn fanout(
+        &self,
+    ) -> Fanout<impl ObjectStore + use<>, Api, MemoryBus, VirtualClock, SeededEntropy, Plane> {
         let registry = Registry {
             store: self.script.on(self.state.clone()),
             entropy: self.entropy.clone(),
             shards: 2,
         };
-        Fanout::new(
+        let fanout = Fanout::new(
             registry,
             self.api.clone(),
             self.bus.clone(),
             self.clock.clone(),
             self.settings.clone(),
-        )
+        );
+        fanout.managing(self.plane.clone())
+    }
+
+    /// The default template's entry of a project.
+    fn entry(&self, id: &str) -> Provisioned {
+        self.ledger().projects[&project(id)].automations["Logs export"].clone()
+    }
+
+    /// A sweep, when whoever was at work before it certainly is no more.
+    fn later(&self) -> Applied {
+        self.clock.advance(Duration::from_mins(15));
+        self.sweep()
     }
 
     fn deadline(&self) -> Timestamp {
@@ -230,6 +267,17 @@ impl World {
             .unwrap()
             .map(|read| read.body)
             .unwrap_or_default()
+    }
+
+    /// Somebody changes the ledger by hand.
+    fn change_ledger(&self, change: impl Fn(&mut Ledger) + Sync) {
+        let place = Ledger::place();
+        let changed = place.update(&self.state, &self.entropy, |there| {
+            let mut ledger = there.cloned().unwrap_or_default();
+            change(&mut ledger);
+            Some(ledger)
+        });
+        changed.now_or_never().unwrap().unwrap();
     }
 
     /// The types of the events that were put, in order, which are taken off the bus.

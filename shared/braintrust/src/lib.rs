@@ -2,9 +2,11 @@
 //!
 //! [`Client`] is where to begin. It is the [`LogSource`](sealift_core::export::source::LogSource)
 //! of exports: [`query`] has the queries that are asked, [`page`] reads their answers row by row
-//! while they arrive. [`projects`], [`automations`], [`cursors`] and [`organizations`] are the
-//! rest of the API. How long something is waited for, and how often asked again, is in
-//! [`Settings`]; what an answer means is decided in one place, the private module `error`.
+//! while they arrive. [`audit_log`] reads what the members of an organization did.
+//! [`projects`], [`automations`], [`cursors`] and [`organizations`] are the rest of the API;
+//! [`provisioning`] gives projects their automations by it. How long something is waited for, and
+//! how often asked again, is in [`Settings`]; what an answer means is decided in one place, the
+//! private module `error`.
 //!
 //! Requests are a metered budget (some twenty a minute for an organization or project), so
 //! every one is counted: [`Client::requests`].
@@ -12,6 +14,7 @@
 //! Sources: <https://github.com/braintrustdata/braintrust-openapi> for `/v1`, Braintrust's own
 //! command-line tool (<https://github.com/braintrustdata/bt>) for the rest.
 
+pub mod audit_log;
 pub mod automations;
 mod call;
 pub mod client;
@@ -21,6 +24,7 @@ pub mod key;
 pub mod organizations;
 pub mod page;
 pub mod projects;
+pub mod provisioning;
 pub mod query;
 mod retry;
 mod settings;

@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use sealift_core::id::{OrgId, ProjectId};
 use sealift_core::provision::Project;
+use sealift_core::provision::drift::Difference;
 use sealift_core::provision::ledger::Ledger;
-use sealift_core::provision::plan::{Difference, Found, plan};
+use sealift_core::provision::mode::Mode;
+use sealift_core::provision::plan::{Found, Other, plan};
 use sealift_core::provision::settings::Settings;
 use serde_json::Value;
 
+use super::super::history;
 use super::*;
 
 fn situation(projects: u32, start: &str) -> Situation {
@@ -28,6 +31,8 @@ fn situation(projects: u32, start: &str) -> Situation {
         templates: vec![serde_json::from_value(template).unwrap()],
         exclude: vec!["scratch*".to_owned()],
         start: start.parse().unwrap(),
+        mode: Mode::SelfRun,
+        requests: 200,
     };
     let projects: Vec<Project> = (0..projects)
         .map(|n| Project {
@@ -54,6 +59,7 @@ fn situation(projects: u32, start: &str) -> Situation {
         projects,
         ledger,
         plan,
+        asked: None,
     }
 }
 
@@ -61,6 +67,8 @@ fn printed(situation: &Situation, drift: Option<Vec<Drift>>) -> Printed<'_> {
     Printed {
         situation,
         drift,
+        beginnings: history::beginnings(situation, "2025-11-21T12:00:00Z".parse().unwrap())
+            .unwrap(),
         history: None,
         requests: 11,
     }
@@ -80,7 +88,7 @@ fn a_plan_of_ten_thousand_projects_fits_a_screen_and_says_what_it_took() {
     assert!(text.contains("… and 9959 more"), "{text}");
     assert!(
         text.contains(
-            "10000 projects: 9999 to create; 0 settled, 1 excluded. 11 requests to the API."
+            "10000 projects (self-run): 9999 to create; 0 settled, 1 excluded. 11 requests to the API."
         ),
         "{text}"
     );
@@ -138,5 +146,50 @@ fn what_is_not_done_makes_apply_fail_and_says_how_to_go_on() {
     assert!(
         error.to_string().contains("run it again to go on"),
         "{error}"
+    );
+}
+
+#[test]
+fn what_the_other_mode_has_is_told_with_one_example() {
+    let mut situation = situation(3, "now");
+    let other = |done| Other {
+        project: ProjectId::parse("p1").unwrap(),
+        template: "Logs export".to_owned(),
+        automation: "a-1".parse().unwrap(),
+        mode: Mode::Managed,
+        done,
+    };
+    situation.plan.others = vec![other(true), other(true)];
+    let text = table_of(&printed(&situation, None));
+    assert!(
+        text.contains("2 automations of mode managed left alone, such as a-1"),
+        "{text}"
+    );
+    assert!(!text.contains("not registered yet"), "{text}");
+    situation.plan.others.push(other(false));
+    let text = table_of(&printed(&situation, None));
+    assert!(
+        text.contains("1 of them not registered yet: with --mode managed"),
+        "{text}"
+    );
+}
+
+#[test]
+fn projects_that_are_new_start_with_their_first_row_and_have_a_history_to_ask_for() {
+    let mut situation = situation(4, "now");
+    situation.ledger.since_ms = Some(1_763_726_400_000);
+    situation.projects[1].created = Some("2024-01-01T00:00:00Z".parse().unwrap());
+    let printed = printed(&situation, None);
+    assert_eq!((printed.beginnings.older, printed.beginnings.new), (1, 2));
+    assert_eq!(printed.beginnings.requests(), 1);
+    let text = table_of(&printed);
+    assert!(text.contains("began (1) start now"), "{text}");
+    assert!(
+        text.contains("new since then (2) start with their first row"),
+        "{text}"
+    );
+    assert!(
+        text.contains("--history asks how many rows that is (1 request)"),
+        "{text}"
     );
 }

@@ -6,7 +6,7 @@ use sealift_testkit::scripted::{Call, Turn};
 use super::*;
 
 /// Ends at the n-th request of the state, before or after it was done.
-fn cut_off(world: &World, nth: usize, turn: Turn) -> bool {
+pub(super) fn cut_off(world: &World, nth: usize, turn: Turn) -> bool {
     let mut number = 0;
     let reached = Arc::new(Mutex::new(false));
     let seen = reached.clone();

@@ -8,10 +8,12 @@
     reason = "helpers of tests fail where they stand, as tests do"
 )]
 
+mod audit;
 mod contract;
 mod data_plane;
 mod objects;
 mod pages;
+mod provisioning;
 mod questions;
 mod requests;
 mod server;

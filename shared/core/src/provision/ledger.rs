@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Project;
+use super::mode::Mode;
 use super::template::Template;
 use crate::document::{Document, Place};
+use crate::export::automation::AutomationStatus;
 use crate::export::name::slug_of;
 use crate::external_id::ExternalIdSuffix;
 use crate::id::{AutomationId, InvalidId, ObjectKey, OrgId, ProjectId, XactId};
@@ -26,6 +28,10 @@ pub struct Ledger {
     /// later is new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<i64>,
+    /// The last project that was asked about because the list lacks it, where there are more
+    /// of them than one sweep asks about: the next one goes on behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<ProjectId>,
     /// By project.
     pub projects: BTreeMap<ProjectId, Known>,
 }
@@ -48,25 +54,108 @@ pub struct Known {
 /// An automation that a project got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provisioned {
-    /// Its id.
+    /// Its id in this stack.
     pub id: AutomationId,
     /// Its own part of the ExternalId; none where the automation was there already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<ExternalIdSuffix>,
     /// Where its export starts.
     pub start: XactId,
-    /// Whether it is registered.
+    /// Whether it is registered, and the bus was told.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub done: bool,
-    /// Whether it is stopped because its project is gone.
+    /// Whether it is stopped because its project is gone. Of one that Braintrust runs: whether
+    /// that was told.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
+    /// What its stopping needs to be undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halt: Option<Halt>,
+    /// Who exports.
+    #[serde(default, skip_serializing_if = "Mode::is_self_run")]
+    pub mode: Mode,
+    /// Its id in Braintrust, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<AutomationId>,
+    /// How far its registration with Braintrust's data plane has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
+    /// Who is at work on it with Braintrust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+}
+
+/// What an automation was before its project was gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halt {
+    /// When it was found that the project is gone, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// What the automation was then.
+    pub before: AutomationStatus,
+    /// What it was when the project was found to be back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<AutomationStatus>,
+}
+
+/// How far a registration has come. It must not be made twice, since it sets a cursor anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Registration {
+    /// The request may have gone out. Written down before it does.
+    Sent,
+    /// It was made.
+    Made,
+    /// It was there already.
+    Found,
+}
+
+/// Two calls that are at work on one automation could both register it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The call.
+    pub by: String,
+    /// Until when nobody else takes it up, in milliseconds since 1970.
+    pub until_ms: i64,
 }
 
 impl Provisioned {
+    /// One that is not registered yet.
+    pub fn new(id: AutomationId, start: XactId, mode: Mode) -> Self {
+        Self {
+            id,
+            external_id: None,
+            start,
+            done: false,
+            stopped: false,
+            halt: None,
+            mode,
+            remote: None,
+            registration: None,
+            claim: None,
+        }
+    }
+
+    /// The id by which people find it: Braintrust's, where that is known.
+    pub fn automation(&self) -> &AutomationId {
+        self.remote.as_ref().unwrap_or(&self.id)
+    }
+
     /// Whether it runs, as far as provisioning has to say.
     pub fn runs(&self) -> bool {
         self.done && !self.stopped
+    }
+
+    /// Takes it up for a call, unless another is at work on it.
+    pub fn take_up(&mut self, claim: &Claim, now_ms: i64) {
+        let taken = self.claim.as_ref();
+        if !taken.is_some_and(|taken| taken.by != claim.by && taken.until_ms > now_ms) {
+            self.claim = Some(claim.clone());
+        }
+    }
+
+    /// Whether a call is at work on it.
+    pub fn is_taken_by(&self, by: &str) -> bool {
+        self.claim.as_ref().is_some_and(|claim| claim.by == by)
     }
 }
 
@@ -90,15 +179,23 @@ impl Ledger {
     /// it is found, so that nothing of it is passed. To be asked of the ledger as it was when the
     /// plan was made: what one plan provisions is of one age, however many writes it takes.
     pub fn start_of(&self, project: &Project, of_older: XactId, now_ms: i64) -> XactId {
-        let new = match project.created {
+        if self.is_new(project, now_ms) {
+            XactId::ZERO
+        } else {
+            of_older
+        }
+    }
+
+    /// Whether a project was created since provisioning began.
+    pub fn is_new(&self, project: &Project, now_ms: i64) -> bool {
+        match project.created {
             // The clocks of this side and of the API may differ.
             Some(created) => {
                 let since_ms = self.since_ms.unwrap_or(now_ms);
                 created.as_millisecond() >= since_ms - CLOCKS_DIFFER_MS
             }
             None => self.since_ms.is_some(),
-        };
-        if new { XactId::ZERO } else { of_older }
+        }
     }
 
     /// The folders' names that are taken.
@@ -129,17 +226,16 @@ impl Known {
         &mut self,
         template: &Template,
         start: XactId,
+        mode: Mode,
         entropy: &impl Entropy,
     ) -> Result<&mut Provisioned, InvalidId> {
         if !self.automations.contains_key(&template.name) {
             let kind: String = slug_of(&template.name).chars().take(40).collect();
             let nonce: String = entropy.nonce().chars().take(8).collect();
+            let id = AutomationId::parse(format!("{}-{kind}-{nonce}", self.slug))?;
             let provisioned = Provisioned {
-                id: AutomationId::parse(format!("{}-{kind}-{nonce}", self.slug))?,
                 external_id: Some(ExternalIdSuffix::parse(entropy.nonce())?),
-                start,
-                done: false,
-                stopped: false,
+                ..Provisioned::new(id, start, mode)
             };
             self.automations.insert(template.name.clone(), provisioned);
         }

@@ -3,18 +3,21 @@
 //! It is made of what was read and of nothing else, so that printing it and applying it are
 //! the same plan. An automation that is there already, by its name or because it exports the
 //! same into the same bucket, is taken as it is; where it differs from its template, that is
-//! *drift*, which is told and never mended.
+//! [drift](super::drift).
+//!
+//! What one mode has provisioned, the other leaves alone, so that nothing is exported twice.
+//! In *managed* mode the plan is made without a look at the automations in Braintrust, which
+//! would be a request for every project: whoever creates one looks there first.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Serialize;
-use serde_json::Value;
 
-use super::Project;
 use super::ledger::{Known, Ledger, Provisioned};
+use super::mode::Mode;
 use super::settings::Settings;
 use super::template::Template;
-use crate::export::automation::{Automation, ExportConfig, ExportPath};
+use super::{Project, Seen, bucket_of};
 use crate::id::{AutomationId, ProjectId};
 
 /// What is to be done for one project and template.
@@ -57,6 +60,13 @@ pub enum Action {
         /// The automation.
         automation: AutomationId,
     },
+    /// The project is gone, or back; its automation in Braintrust is told of, and not touched.
+    Note {
+        /// The automation.
+        automation: AutomationId,
+        /// Whether the project is gone.
+        gone: bool,
+    },
 }
 
 impl Action {
@@ -68,6 +78,7 @@ impl Action {
             Self::Adopt { .. } => "adopt",
             Self::Stop { .. } => "stop",
             Self::Restart { .. } => "restart",
+            Self::Note { .. } => "note",
         }
     }
 
@@ -78,33 +89,10 @@ impl Action {
             Self::Register { automation }
             | Self::Adopt { automation }
             | Self::Stop { automation }
-            | Self::Restart { automation } => Some(automation),
+            | Self::Restart { automation }
+            | Self::Note { automation, .. } => Some(automation),
         }
     }
-}
-
-/// An automation that is not as its template has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Drift {
-    /// The project.
-    pub project: ProjectId,
-    /// The template's name.
-    pub template: String,
-    /// The automation.
-    pub automation: AutomationId,
-    /// What differs; nothing if the automation was deleted by hand.
-    pub differences: Vec<Difference>,
-}
-
-/// One field that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
-    /// The field, as a path: `config.format`.
-    pub field: String,
-    /// What the automation has.
-    pub is: Value,
-    /// What the template says.
-    pub template: Value,
 }
 
 /// What is to be done.
@@ -116,10 +104,27 @@ pub struct Plan {
     pub settled: usize,
     /// Projects that the settings exclude.
     pub excluded: usize,
+    /// Automations of the other mode, which are left alone.
+    pub others: Vec<Other>,
+}
+
+/// An automation that the other mode has provisioned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Other {
+    /// The project.
+    pub project: ProjectId,
+    /// The template's name.
+    pub template: String,
+    /// The automation.
+    pub automation: AutomationId,
+    /// Its mode.
+    pub mode: Mode,
+    /// Whether it is registered. One that is not stays so until the mode is set back.
+    pub done: bool,
 }
 
 /// The automations that were found for projects.
-pub type Found = BTreeMap<ProjectId, Vec<Automation>>;
+pub type Found = BTreeMap<ProjectId, Vec<Seen>>;
 
 /// Projects for which something is missing in the ledger: what they have already has to be
 /// looked up before a plan can be made.
@@ -135,14 +140,16 @@ pub fn unknown(projects: &[Project], ledger: &Ledger, settings: &Settings) -> BT
     lacking.map(|project| project.id.clone()).collect()
 }
 
-/// Projects of the ledger that are not among those there are, and have automations that run.
-/// Whether they are gone is to be asked one by one: a list can be short for other reasons.
-pub fn missing(projects: &[Project], ledger: &Ledger) -> Vec<ProjectId> {
+/// Projects of the ledger that are not among those there are, and have automations of the mode
+/// that run. Whether they are gone is to be asked one by one: a list can be short for other
+/// reasons.
+pub fn missing(projects: &[Project], ledger: &Ledger, mode: Mode) -> Vec<ProjectId> {
     let there: HashSet<&ProjectId> = projects.iter().map(|project| &project.id).collect();
     let known = ledger.projects.iter();
     known
         .filter(|(id, known)| {
-            !there.contains(id) && known.automations.values().any(Provisioned::runs)
+            let runs = |provisioned: &Provisioned| provisioned.mode == mode && provisioned.runs();
+            !there.contains(id) && known.automations.values().any(runs)
         })
         .map(|(id, _)| id.clone())
         .collect()
@@ -169,14 +176,21 @@ pub fn plan(
             ledger.projects.get(&project.id),
             settings,
             found.unwrap_or_default(),
-            &mut plan.steps,
+            &mut plan,
         );
         plan.settled += usize::from(plan.steps.len() == before);
     }
     for (project, known) in &ledger.projects {
         if gone.contains(project) {
-            let stop = |automation| Action::Stop { automation };
-            let steps = of_all(project, "", known, Provisioned::runs, stop);
+            let stop = |automation| match settings.mode {
+                Mode::SelfRun => Action::Stop { automation },
+                Mode::Managed => Action::Note {
+                    automation,
+                    gone: true,
+                },
+            };
+            let runs = |one: &Provisioned| one.mode == settings.mode && one.runs();
+            let steps = of_all(project, "", known, runs, stop);
             plan.steps.extend(steps);
         }
     }
@@ -187,27 +201,47 @@ fn steps_of(
     project: &Project,
     known: Option<&Known>,
     settings: &Settings,
-    found: &[Automation],
-    steps: &mut Vec<Step>,
+    found: &[Seen],
+    plan: &mut Plan,
 ) {
     if let Some(known) = known {
-        let restart = |automation| Action::Restart { automation };
-        let stopped = |provisioned: &Provisioned| provisioned.stopped;
+        let restart = |automation| match settings.mode {
+            Mode::SelfRun => Action::Restart { automation },
+            Mode::Managed => Action::Note {
+                automation,
+                gone: false,
+            },
+        };
+        // One whose stopping was cut off may be stopped or not.
+        let stopped = |provisioned: &Provisioned| {
+            let is = provisioned.stopped || provisioned.halt.is_some();
+            is && provisioned.mode == settings.mode
+        };
         let restarted = of_all(&project.id, &project.name, known, stopped, restart);
-        steps.extend(restarted);
+        plan.steps.extend(restarted);
+        let automations = known.automations.iter();
+        let others = automations.filter(|(_, one)| one.mode != settings.mode);
+        plan.others.extend(others.map(|(template, one)| Other {
+            project: project.id.clone(),
+            template: template.clone(),
+            automation: one.automation().clone(),
+            mode: one.mode,
+            done: one.done,
+        }));
     }
-    let mut taken: HashSet<&AutomationId> = known
+    let mut taken: BTreeSet<&AutomationId> = known
         .into_iter()
         .flat_map(|known| known.automations.values())
-        .map(|provisioned| &provisioned.id)
+        .map(Provisioned::automation)
         .collect();
     for template in &settings.templates {
         let action = match known.and_then(|known| known.automations.get(&template.name)) {
             Some(Provisioned { done: true, .. }) => continue,
+            Some(other) if other.mode != settings.mode => continue,
             Some(drawn) => Action::Register {
-                automation: drawn.id.clone(),
+                automation: drawn.automation().clone(),
             },
-            None => match same(template, found, &taken) {
+            None => match same(template, &settings.templates, found, &taken) {
                 Some(there) => {
                     taken.insert(&there.id);
                     Action::Adopt {
@@ -217,7 +251,7 @@ fn steps_of(
                 None => Action::Create,
             },
         };
-        steps.push(Step {
+        plan.steps.push(Step {
             project: project.id.clone(),
             name: project.name.clone(),
             template: template.name.clone(),
@@ -240,107 +274,32 @@ fn of_all(
             project: project.clone(),
             name: name.to_owned(),
             template: template.clone(),
-            action: action(provisioned.id.clone()),
+            action: action(provisioned.automation().clone()),
         })
         .collect()
 }
 
 /// An automation that counts as the template's: by its name, else because it exports the same
-/// into the same bucket.
-fn same<'a>(
+/// into the same bucket. `taken` are those that other templates have, as has one that bears
+/// another template's name.
+pub fn same<'a>(
     template: &Template,
-    found: &'a [Automation],
-    taken: &HashSet<&AutomationId>,
-) -> Option<&'a Automation> {
-    let bucket = |config: &ExportConfig| {
-        let path = ExportPath::parse(&config.export_path.replace(super::template::SLUG, "p"));
-        path.ok().map(|path| path.bucket)
-    };
-    let alike = |automation: &&Automation| {
-        automation.config.export_definition == template.config.export_definition
-            && bucket(&automation.config) == bucket(&template.config)
+    templates: &[Template],
+    found: &'a [Seen],
+    taken: &BTreeSet<&AutomationId>,
+) -> Option<&'a Seen> {
+    let definition = serde_json::to_value(&template.config.export_definition).unwrap_or_default();
+    let bucket = bucket_of(&template.config.export_path);
+    let alike = |seen: &&Seen| {
+        seen.is_export()
+            && seen.config.get("export_definition") == Some(&definition)
+            && seen.bucket() == bucket
+            && !templates.iter().any(|other| other.name == seen.name)
     };
     let free = || found.iter().filter(|found| !taken.contains(&found.id));
     free()
         .find(|found| found.name == template.name)
         .or_else(|| free().find(alike))
-}
-
-/// Compares automations with their templates. `found` holds all automations of the ledger's
-/// projects.
-pub fn drift(ledger: &Ledger, settings: &Settings, found: &Found) -> Vec<Drift> {
-    let mut all = Vec::new();
-    for (project, known) in &ledger.projects {
-        let there: HashMap<&AutomationId, &Automation> = found
-            .get(project)
-            .into_iter()
-            .flatten()
-            .map(|automation| (&automation.id, automation))
-            .collect();
-        for template in &settings.templates {
-            let Some(done) = known.automations.get(&template.name).filter(|p| p.done) else {
-                continue;
-            };
-            let differences = match there.get(&done.id) {
-                None => Some(Vec::new()),
-                Some(automation) => {
-                    let differences = compare(template, known, automation);
-                    (!differences.is_empty()).then_some(differences)
-                }
-            };
-            all.extend(differences.map(|differences| Drift {
-                project: project.clone(),
-                template: template.name.clone(),
-                automation: done.id.clone(),
-                differences,
-            }));
-        }
-    }
-    all
-}
-
-/// What differs. The ExternalId is the automation's own, and whether it is paused is the
-/// operator's to say.
-fn compare(template: &Template, known: &Known, automation: &Automation) -> Vec<Difference> {
-    let value = |config: &ExportConfig| {
-        let mut fields = BTreeMap::new();
-        flatten(
-            "config",
-            &serde_json::to_value(config).unwrap_or_default(),
-            &mut fields,
-        );
-        fields.remove("config.credentials.external_id");
-        fields.remove("config.status");
-        fields
-    };
-    let mut wanted = template.config.clone();
-    wanted.export_path = wanted
-        .export_path
-        .replace(super::template::SLUG, &known.slug);
-    let (wanted, is) = (value(&wanted), value(&automation.config));
-    let fields: BTreeSet<&String> = wanted.keys().chain(is.keys()).collect();
-    fields
-        .into_iter()
-        .filter(|field| wanted.get(*field) != is.get(*field))
-        .map(|field| Difference {
-            field: field.clone(),
-            is: is.get(field).cloned().unwrap_or_default(),
-            template: wanted.get(field).cloned().unwrap_or_default(),
-        })
-        .collect()
-}
-
-fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, Value>) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                flatten(&format!("{path}.{name}"), value, into);
-            }
-        }
-        other => {
-            into.insert(path.to_owned(), other.clone());
-        }
-    }
 }
 
 #[cfg(test)]

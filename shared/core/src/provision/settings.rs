@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Project;
 use super::glob;
+use super::mode::Mode;
 use super::template::{InvalidTemplate, Template};
 use crate::document::{Document, Place};
 use crate::export::message::Start;
@@ -45,7 +46,14 @@ pub struct Settings {
     /// Where the export of a project starts that was there before; a new one starts with its
     /// first row.
     pub start: Start,
+    /// Who exports.
+    pub mode: Mode,
+    /// In managed mode, how many requests of the API a call may take beside the projects' list.
+    pub requests: u64,
 }
+
+/// How many requests a call may take where the settings do not say.
+pub const DEFAULT_REQUESTS: u64 = 200;
 
 impl Settings {
     /// Adds what was written down, and checks all templates.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::super::drift::drift;
 use super::*;
 use crate::export::message::Start;
 use crate::external_id::ExternalIdSuffix;
@@ -14,6 +15,11 @@ fn project(id: &str, name: &str) -> Project {
         name: name.to_owned(),
         created: None,
     }
+}
+
+/// The id of the first project.
+fn first() -> ProjectId {
+    ProjectId::parse("1").unwrap()
 }
 
 fn template(name: &str, kind: &str, path: &str) -> Template {
@@ -41,31 +47,27 @@ fn settings() -> Settings {
         )],
         exclude: vec!["scratch-*".to_owned()],
         start: Start::Now,
+        mode: Mode::SelfRun,
+        requests: 200,
     }
 }
 
-fn automation(id: &str, name: &str, kind: &str, path: &str) -> Automation {
-    Automation {
+fn automation(id: &str, name: &str, kind: &str, path: &str) -> Seen {
+    Seen {
         id: AutomationId::parse(id).unwrap(),
-        organization: OrgId::parse("o").unwrap(),
-        project_id: ProjectId::parse("1").unwrap(),
         name: name.to_owned(),
-        description: None,
-        created_ms: 0,
-        config: template(name, kind, path).config,
-        bucket_owner: None,
+        config: serde_json::to_value(template(name, kind, path).config).unwrap(),
     }
 }
 
 /// A ledger in which project 1 has the template's automation.
 fn ledger(done: bool) -> Ledger {
     let mut ledger = Ledger::default();
+    let id = AutomationId::parse("gsm-logs-export-1").unwrap();
     let provisioned = Provisioned {
-        id: AutomationId::parse("gsm-logs-export-1").unwrap(),
         external_id: Some(ExternalIdSuffix::parse("s").unwrap()),
-        start: XactId::ZERO,
         done,
-        stopped: false,
+        ..Provisioned::new(id, XactId::ZERO, Mode::SelfRun)
     };
     let mut taken = HashSet::new();
     let known = ledger.project(&project("1", "gsm"), &mut taken);
@@ -116,7 +118,7 @@ fn what_is_done_needs_nothing_and_what_was_cut_off_is_completed() {
 fn an_automation_of_the_name_or_of_the_same_content_counts_as_existing() {
     let projects = [project("1", "gsm")];
     let id = ProjectId::parse("1").unwrap();
-    let adopt = |automation: Automation| {
+    let adopt = |automation: Seen| {
         let found = Found::from([(id.clone(), vec![automation])]);
         words(&projects, &Ledger::default(), &settings(), &found)
     };
@@ -147,14 +149,14 @@ fn one_automation_is_taken_for_one_template_only() {
         .templates
         .push(template("Second", "log_traces", second));
     let one = automation("a", "Mine", "log_traces", "s3://bucket/x");
-    let found = Found::from([(one.project_id.clone(), vec![one])]);
+    let found = Found::from([(first(), vec![one])]);
     let projects = [project("1", "gsm")];
     assert_eq!(
         words(&projects, &Ledger::default(), &settings, &found),
         ["1 Logs export adopt", "1 Second create"]
     );
     let own = automation("gsm-logs-export-1", "x", "log_traces", "s3://bucket/x");
-    let found = Found::from([(own.project_id.clone(), vec![own])]);
+    let found = Found::from([(first(), vec![own])]);
     assert_eq!(
         words(&projects, &ledger(true), &settings, &found),
         ["1 Second create"],
@@ -166,7 +168,10 @@ fn one_automation_is_taken_for_one_template_only() {
 fn a_project_is_stopped_only_when_it_is_certainly_gone_and_restarted_when_it_is_back() {
     let mut ledger = ledger(true);
     let id = ProjectId::parse("1").unwrap();
-    assert_eq!(missing(&[], &ledger), std::slice::from_ref(&id));
+    assert_eq!(
+        missing(&[], &ledger, Mode::SelfRun),
+        std::slice::from_ref(&id)
+    );
     assert!(words(&[], &ledger, &settings(), &Found::new()).is_empty());
     let gone = BTreeSet::from([id.clone()]);
     let stop = plan(&[], &ledger, &settings(), &Found::new(), &gone);
@@ -175,7 +180,7 @@ fn a_project_is_stopped_only_when_it_is_certainly_gone_and_restarted_when_it_is_
     let known = ledger.projects.get_mut(&id).unwrap();
     let mut automations = known.automations.values_mut();
     automations.next().unwrap().stopped = true;
-    assert!(missing(&[], &ledger).is_empty());
+    assert!(missing(&[], &ledger, Mode::SelfRun).is_empty());
     assert_eq!(
         words(&[project("1", "gsm")], &ledger, &settings(), &Found::new()),
         ["1 Logs export restart"]
@@ -186,14 +191,14 @@ fn a_project_is_stopped_only_when_it_is_certainly_gone_and_restarted_when_it_is_
 fn drift_names_each_field_and_leaves_out_what_is_the_automations_own() {
     let path = "s3://bucket/braintrust/gsm";
     let mut one = automation("gsm-logs-export-1", "Logs export", "log_traces", path);
-    one.config.status = Some(crate::export::automation::AutomationStatus::Paused);
-    let drifted = |one: &Automation| {
-        let found = Found::from([(one.project_id.clone(), vec![one.clone()])]);
+    one.config["status"] = json!("paused");
+    let drifted = |one: &Seen| {
+        let found = Found::from([(first(), vec![one.clone()])]);
         drift(&ledger(true), &settings(), &found)
     };
     assert!(drifted(&one).is_empty());
-    one.config.interval_seconds = 60.into();
-    one.config.batch_size = Some(10.into());
+    one.config["interval_seconds"] = json!(60);
+    one.config["batch_size"] = json!(10);
     let found = drifted(&one);
     let fields: Vec<&str> = found[0].differences.iter().map(|d| &*d.field).collect();
     assert_eq!(fields, ["config.batch_size", "config.interval_seconds"]);
@@ -221,12 +226,10 @@ fn ten_thousand_projects_are_planned_and_then_settled() {
     for project in &projects {
         let known = ledger.project(project, &mut taken);
         let template = &settings().templates[0];
+        let id = AutomationId::parse(format!("a-{}", project.id)).unwrap();
         let drawn = Provisioned {
-            id: AutomationId::parse(format!("a-{}", project.id)).unwrap(),
-            external_id: None,
-            start: XactId::ZERO,
             done: true,
-            stopped: false,
+            ..Provisioned::new(id, XactId::ZERO, Mode::SelfRun)
         };
         known.automations.insert(template.name.clone(), drawn);
     }
@@ -239,4 +242,84 @@ fn ten_thousand_projects_are_planned_and_then_settled() {
         &BTreeSet::new(),
     );
     assert_eq!((second.steps.len(), second.settled), (0, 10_000));
+}
+
+#[test]
+fn what_the_other_mode_has_provisioned_is_left_alone_and_told() {
+    let managed = Settings {
+        mode: Mode::Managed,
+        ..settings()
+    };
+    for done in [true, false] {
+        let ledger = ledger(done);
+        let projects = [project("1", "gsm"), project("2", "new")];
+        let made = plan(
+            &projects,
+            &ledger,
+            &managed,
+            &Found::new(),
+            &BTreeSet::new(),
+        );
+        assert_eq!(made.steps.len(), 1);
+        assert_eq!(
+            made.steps[0].project.as_str(),
+            "2",
+            "the new one is managed"
+        );
+        assert_eq!(made.settled, 1);
+        assert_eq!(made.others.len(), 1);
+        assert_eq!(
+            (made.others[0].mode, made.others[0].done),
+            (Mode::SelfRun, done)
+        );
+        assert!(missing(&[], &ledger, Mode::Managed).is_empty());
+        let gone = BTreeSet::from([first()]);
+        let without = plan(&[], &ledger, &managed, &Found::new(), &gone);
+        assert!(without.steps.is_empty(), "nor is it stopped");
+        assert!(drift(&ledger, &managed, &Found::new()).is_empty());
+    }
+}
+
+#[test]
+fn a_gone_projects_automation_in_braintrust_is_noted_and_not_touched() {
+    let managed = Settings {
+        mode: Mode::Managed,
+        ..settings()
+    };
+    let mut ledger = ledger(true);
+    let one = |ledger: &mut Ledger, change: &dyn Fn(&mut Provisioned)| {
+        let known = ledger.projects.get_mut(&first()).unwrap();
+        known.automations.values_mut().for_each(change);
+    };
+    one(&mut ledger, &|entry| {
+        entry.mode = Mode::Managed;
+        entry.remote = Some(AutomationId::parse("in-braintrust").unwrap());
+    });
+    assert_eq!(missing(&[], &ledger, Mode::Managed), [first()]);
+    let gone = BTreeSet::from([first()]);
+    let noted = plan(&[], &ledger, &managed, &Found::new(), &gone);
+    let note = |gone| Action::Note {
+        automation: AutomationId::parse("in-braintrust").unwrap(),
+        gone,
+    };
+    assert_eq!(noted.steps[0].action, note(true));
+    one(&mut ledger, &|entry| entry.stopped = true);
+    assert!(missing(&[], &ledger, Mode::Managed).is_empty());
+    let back = [project("1", "gsm")];
+    let noted = plan(&back, &ledger, &managed, &Found::new(), &BTreeSet::new());
+    assert_eq!(noted.steps[0].action, note(false));
+}
+
+#[test]
+fn what_bears_another_templates_name_is_that_templates() {
+    let mut both = settings();
+    let second = template("Second", "log_traces", "s3://bucket/other/<project-slug>");
+    both.templates.push(second);
+    let found = [automation("a", "Second", "log_traces", "s3://bucket/x")];
+    let of = |number: usize| {
+        let template = &both.templates[number];
+        same(template, &both.templates, &found, &BTreeSet::new()).is_some()
+    };
+    assert!(!of(0));
+    assert!(of(1));
 }
