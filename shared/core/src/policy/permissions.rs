@@ -5,8 +5,10 @@
 //! is needed. [`session`] and [`export_session`] narrow each session, whatever its role may do.
 
 mod exports;
+mod onboarding;
 
 pub use self::exports::{TEST_OBJECT, export_least, export_session, test_object};
+pub use self::onboarding::{audit_under_prefix, export_with_key, nothing};
 
 use super::{
     ActionElement, ActionPattern, Conditions, Document, Effect, List, Partition, ResourceElement,

@@ -1,4 +1,10 @@
 //! Trust policies: who may assume a customer's role, and the proof that nobody else may.
+//!
+//! [`Terms`] say what a policy must let in; [`probe`] says what a policy lets in.
+
+mod terms;
+
+pub use self::terms::{Admitted, Terms};
 
 use super::{
     ActionElement, ActionPattern, AwsPrincipal, Caller, CannotEvaluate, Comparison, Condition,
@@ -19,12 +25,14 @@ pub struct NoExternalId;
 ///
 /// The form is that of Braintrust's guide to wildcard ExternalIds.
 pub fn for_exports(partition: Partition, org: &OrgId, assuming_account: &AccountId) -> Document {
+    let principal = AwsPrincipal::account(partition, assuming_account);
+    for_organization(principal, org)
+}
+
+fn for_organization(principal: AwsPrincipal, org: &OrgId) -> Document {
     let pattern = ExternalIdPattern::for_organization(org);
-    document(
-        AwsPrincipal::account(partition, assuming_account),
-        Comparison::StringLike,
-        List::one(pattern.as_str().to_owned()),
-    )
+    let ids = List::one(pattern.as_str().to_owned());
+    document(principal, Comparison::StringLike, ids)
 }
 
 /// For a role that audit events are delivered with: one principal alone, and exactly the
@@ -66,7 +74,8 @@ fn document(principal: AwsPrincipal, comparison: Comparison, ids: List<String>) 
 }
 
 /// One of the four ways in which a role is tried before it is trusted with a tenant's data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Probe {
     /// Without ExternalId.
     None,
@@ -94,6 +103,16 @@ impl Probe {
             Self::Wrong => Some(right.wrong()),
             Self::OtherOrganization => Some(right.of_another_organization()),
             Self::Right => Some(right.clone()),
+        }
+    }
+
+    /// What the role is tried with, for people.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::None => "no ExternalId",
+            Self::Wrong => "a wrong ExternalId",
+            Self::OtherOrganization => "another organization's",
+            Self::Right => "the right ExternalId",
         }
     }
 

@@ -96,7 +96,7 @@ pub(super) fn wiring(
 }
 
 /// Whether a resource's condition holds, if it has one. Only the comparison of a parameter with
-/// a text is understood.
+/// a text is understood, and that it is another.
 fn is_created(
     template: &Template,
     parameters: &BTreeMap<String, String>,
@@ -111,16 +111,23 @@ fn is_created(
         .find(|(known, _)| *known == name)
         .map(|(_, condition)| condition);
     let compared = || {
-        let sides = condition?.get("Fn::Equals")?.as_array()?;
+        let condition = condition?;
+        let denied = condition.get("Fn::Not");
+        let equals = match denied {
+            Some(denied) => denied.as_array()?.first()?,
+            None => condition,
+        };
+        let sides = equals.get("Fn::Equals")?.as_array()?;
         let parameter = sides.first()?.get("Ref")?.as_str()?;
-        Some((parameters.get(parameter)?, sides.get(1)?.as_str()?))
+        let equal = parameters.get(parameter)? == sides.get(1)?.as_str()?;
+        Some(equal != denied.is_some())
     };
-    let (value, expected) = compared().ok_or_else(|| {
+    compared().ok_or_else(|| {
         node.error(format!(
-            "the condition {name} is not understood here: it must be !Equals [!Ref <parameter>, <text>]"
+            "the condition {name} is not understood here: it must be !Equals [!Ref <parameter>, <text>], \
+             or !Not of that"
         ))
-    })?;
-    Ok(value == expected)
+    })
 }
 
 /// SAM would merge these into each function; here each says them for itself.
@@ -288,9 +295,12 @@ impl Reader<'_> {
             environment.insert(name.to_owned(), value.text()?);
         }
         let invoke = node.get("EventInvokeConfig");
-        if let Some(config) = invoke.as_ref().and_then(|i| i.get("DestinationConfig")) {
+        let ends = invoke.as_ref().and_then(|i| i.get("DestinationConfig"));
+        if let Some(config) = ends.as_ref().and_then(|ends| ends.get("OnSuccess")) {
             return Err(config.error("it is not understood here"));
         }
+        let on_failure = ends.and_then(|ends| ends.get("OnFailure"));
+        let on_failure = on_failure.and_then(|failure| failure.get("Destination"));
         let retries = invoke.and_then(|i| i.get("MaximumRetryAttempts"));
         Ok(Function {
             arn: self.own_arn(id, node)?,
@@ -298,6 +308,7 @@ impl Reader<'_> {
             environment,
             // https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
             asynchronous_retries: retries.map_or(Ok(2), |retries| retries.number())?,
+            on_failure: on_failure.map(|queue| self.queue_at(&queue)).transpose()?,
         })
     }
 
@@ -305,8 +316,11 @@ impl Reader<'_> {
         let mut mappings = Vec::new();
         for (_, event) in node.get("Events").iter().flat_map(Node::entries) {
             let kind = event.need("Type")?;
-            if kind.text()? != "SQS" {
-                return Err(kind.error("only events from SQS are understood here"));
+            match kind.text()?.as_str() {
+                "SQS" => {}
+                // Requests go past the bus: whoever serves the function serves them.
+                "HttpApi" => continue,
+                _ => return Err(kind.error("only events from SQS and HttpApi are understood here")),
             }
             let event = event.need("Properties")?;
             event.only(&[

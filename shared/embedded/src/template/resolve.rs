@@ -72,27 +72,47 @@ impl Resolver<'_> {
 
     /// The ARN of a resource, if its kind has one that is known.
     pub(super) fn arn(&self, id: &str) -> Result<Option<String>, TemplateError> {
-        let kind = self.template.resource(id).and_then(|r| r.get("Type"));
-        let Some(kind) = kind.and_then(Value::as_str) else {
+        let resource = self.template.resource(id);
+        let Some(kind) = resource.and_then(|r| r.get("Type")?.as_str()) else {
             return Ok(None);
         };
-        let name = self.name(id)?;
+        let mut name = self.name(id)?;
+        // A rule's own name says nothing about its bus, and the default bus is not named.
+        let property = "EventBusName";
+        let bus = resource.and_then(|r| r.get("Properties")?.get(property));
+        if let ("AWS::Events::Rule", Some(bus)) = (kind, bus) {
+            let place = For {
+                resource: id,
+                property,
+            };
+            name = format!("{}/{name}", self.text(bus, place)?);
+        }
+        Ok(self.arn_named(kind, &name))
+    }
+
+    /// The ARN of a resource of the name, if its kind has one that is known.
+    pub(super) fn arn_named(&self, kind: &str, name: &str) -> Option<String> {
         let Deployment {
             account, region, ..
         } = self.deployment;
-        let arn = match kind {
+        Some(match kind {
             "AWS::SQS::Queue" => format!("arn:aws:sqs:{region}:{account}:{name}"),
             "AWS::S3::Bucket" => format!("arn:aws:s3:::{name}"),
             "AWS::Events::EventBus" => {
                 format!("arn:aws:events:{region}:{account}:event-bus/{name}")
             }
+            "AWS::Events::Rule" => format!("arn:aws:events:{region}:{account}:rule/{name}"),
             "AWS::Serverless::Function" => {
                 format!("arn:aws:lambda:{region}:{account}:function:{name}")
             }
             "AWS::IAM::Role" => format!("arn:aws:iam::{account}:role/{name}"),
-            _ => return Ok(None),
-        };
-        Ok(Some(arn))
+            // With what stands for its streams:
+            // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-loggroup.html
+            "AWS::Logs::LogGroup" => {
+                format!("arn:aws:logs:{region}:{account}:log-group:{name}:*")
+            }
+            _ => return None,
+        })
     }
 
     fn resolve(&self, value: &Value, place: For<'_>) -> Result<Value, TemplateError> {

@@ -127,6 +127,8 @@ pub struct Function {
     pub environment: BTreeMap<String, String>,
     /// How often an asynchronous call is tried again.
     pub asynchronous_retries: u64,
+    /// The queue of asynchronous calls that failed to the last.
+    pub on_failure: Option<String>,
 }
 
 /// A bucket.

@@ -40,12 +40,14 @@ pub fn export_least(
     prefix: &KeyPrefix,
     kms_key: Option<&KmsKeyArn>,
 ) -> Document {
-    let encrypt = kms_key.and_then(|key| {
-        let key = ResourcePattern::known(key.as_str());
-        allow(Some("SealiftEncrypt"), &USE_OF_KEYS, [key])
-    });
     let names = [Some("SealiftExport"), Some("SealiftTest")];
-    Document::new(objects(names, partition, bucket, prefix).chain(encrypt))
+    Document::new(objects(names, partition, bucket, prefix).chain(use_of_key(kms_key)))
+}
+
+/// The statement about the customer's own key.
+pub(super) fn use_of_key(kms_key: Option<&KmsKeyArn>) -> Option<Statement> {
+    let key = ResourcePattern::known(kms_key?.as_str());
+    allow(Some("SealiftEncrypt"), &USE_OF_KEYS, [key])
 }
 
 /// The session policy that narrows an assumed session to one export's prefix, whatever else its
