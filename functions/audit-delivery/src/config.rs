@@ -8,9 +8,10 @@ use sealift_core::variables::{BadVariables, Variables};
 use crate::Settings;
 
 /// The variables that [`Config`] reads.
-pub const VARIABLES: [&str; 8] = [
+pub const VARIABLES: [&str; 9] = [
     "SEALIFT_LOG_BUCKET",
     "SEALIFT_STATE_BUCKET",
+    "SEALIFT_BUS",
     "SEALIFT_PRINCIPAL_ROLE_ARN",
     "SEALIFT_FLUSH_INTERVAL_SECONDS",
     "SEALIFT_SHARDS",
@@ -26,6 +27,8 @@ pub struct Config {
     pub log_bucket: BucketName,
     /// The bucket of the destinations and cursors.
     pub state_bucket: BucketName,
+    /// The bus that owners are warned by way of.
+    pub bus: String,
     /// The role that assumes the customers' roles.
     pub principal_role: RoleArn,
     /// Where customers' access keys lie in the Parameter Store.
@@ -42,6 +45,7 @@ impl Config {
         let mut variables = Variables::new(lookup);
         let log_bucket = variables.required("SEALIFT_LOG_BUCKET");
         let state_bucket = variables.required("SEALIFT_STATE_BUCKET");
+        let bus = variables.required("SEALIFT_BUS");
         let principal_role = variables.required("SEALIFT_PRINCIPAL_ROLE_ARN");
         let flush = variables.number("SEALIFT_FLUSH_INTERVAL_SECONDS", 1..=900, 20);
         let shards = variables.number("SEALIFT_SHARDS", 1..=1000, 1);
@@ -52,6 +56,7 @@ impl Config {
             Some(Self {
                 log_bucket: log_bucket?,
                 state_bucket: state_bucket?,
+                bus: bus?,
                 principal_role: principal_role?,
                 parameter_path: parameter_path?,
                 settings: Settings {
@@ -74,6 +79,7 @@ mod tests {
         let value = match name {
             "SEALIFT_LOG_BUCKET" => "sealift-log",
             "SEALIFT_STATE_BUCKET" => "sealift-state",
+            "SEALIFT_BUS" => "sealift",
             "SEALIFT_PRINCIPAL_ROLE_ARN" => "arn:aws:iam::123456789012:role/sealift-principal",
             "SEALIFT_PARAMETER_PATH" => "/sealift/access-keys",
             _ => return None,
@@ -94,6 +100,7 @@ mod tests {
         for name in [
             "SEALIFT_LOG_BUCKET",
             "SEALIFT_STATE_BUCKET",
+            "SEALIFT_BUS",
             "SEALIFT_PRINCIPAL_ROLE_ARN",
             "SEALIFT_SHARDS",
             "SEALIFT_PARAMETER_PATH",

@@ -6,28 +6,36 @@
 //! compare-and-swap stops; the winner goes on.
 //!
 //! `shard` moves the cursor that most destinations ride on; `left` moves those of the ones
-//! left behind; `membership` decides who rides where; `reading` reads the log and marks
-//! duplicates; `writing` writes a plan's objects.
+//! left behind, `replays` those of replays, both in `turns`; `membership` decides who rides
+//! where; `reading` reads the log and marks duplicates; `writing` writes a plan's objects;
+//! `telling` tells customers of gaps, and `expiry` warns of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sealift_core::Timestamp;
 use sealift_core::delivery::encode::{EncodeError, Encoding};
+use sealift_core::destination::Destination;
 use sealift_core::document::DocumentError;
+use sealift_core::id::{DestinationId, ReplayId};
 use sealift_core::log::{Log, LogError};
 use sealift_core::lookback::Lookback;
-use sealift_core::ports::{Clock, Entropy, ObjectStore, Sinks};
+use sealift_core::metrics::TARGET;
+use sealift_core::ports::{Clock, Entropy, EventBus, ObjectStore, Sinks};
 use serde::Serialize;
 
 pub use self::config::{Config, VARIABLES};
 
 mod config;
+mod expiry;
 mod left;
 mod membership;
 mod reading;
+mod replays;
 mod shard;
+mod telling;
+mod turns;
 mod writing;
 
 /// How delivery goes about it.
@@ -122,42 +130,117 @@ pub struct Report {
     pub failures: u64,
     /// Gaps that were noticed in this run.
     pub gaps: u64,
+    /// Records of gaps that were written in this run.
+    pub told: u64,
+    /// Sums over the plans of replays that were committed.
+    pub replayed: sealift_core::delivery::Counts,
+    /// Owners that were warned of events that will expire.
+    pub warnings: u64,
+    /// Destinations that are left behind although they are not paused.
+    pub behind: u64,
+    /// How long the oldest has waited that waits for one of those, in milliseconds.
+    pub slowest_lag_ms: i64,
+    /// Destinations, paused or not, for which something waits that will soon expire.
+    pub expiring: u64,
+    /// How long the slowest event took that was delivered in this run, from the log into its
+    /// bucket, in milliseconds.
+    pub slowest_ms: Option<i64>,
     /// Whether another worker was quicker somewhere.
     pub overtaken: bool,
 }
 
+impl Report {
+    /// Adds what a part of the run has done.
+    fn add(&mut self, other: &Self) {
+        self.plans += other.plans;
+        self.counts = self.counts.plus(other.counts);
+        self.left += other.left;
+        self.rejoined += other.rejoined;
+        self.failures += other.failures;
+        self.gaps += other.gaps;
+        self.told += other.told;
+        self.replayed = self.replayed.plus(other.replayed);
+        self.warnings += other.warnings;
+        self.behind += other.behind;
+        self.slowest_lag_ms = self.slowest_lag_ms.max(other.slowest_lag_ms);
+        self.expiring += other.expiring;
+        self.slowest_ms = self.slowest_ms.max(other.slowest_ms);
+        self.overtaken |= other.overtaken;
+    }
+
+    /// Notes when events were appended that are delivered now.
+    fn note_appended(&mut self, appended: &[(i64, u64)], now_ms: i64) {
+        let oldest_ms = appended.iter().map(|(appended_ms, _)| *appended_ms).min();
+        let took_ms = oldest_ms.map(|oldest_ms| now_ms.saturating_sub(oldest_ms));
+        self.slowest_ms = self.slowest_ms.max(took_ms);
+    }
+
+    fn tell_metrics(&self) {
+        tracing::info!(
+            target: TARGET,
+            events_delivered = self.counts.delivered,
+            events_replayed = self.replayed.delivered,
+            destinations_left = self.behind,
+            slowest_lag_seconds = self.slowest_lag_ms / 1000,
+            buffers_expiring = self.expiring,
+            gaps_found = self.gaps,
+        );
+        if let Some(slowest_ms) = self.slowest_ms {
+            tracing::info!(
+                target: TARGET,
+                freshness_ms = slowest_ms,
+            );
+        }
+    }
+}
+
 /// The function's logic, on ports.
 #[derive(Debug)]
-pub struct Delivery<L, S, K, C, E> {
+pub struct Delivery<L, S, K, B, C, E> {
     log: Log<L>,
     state: S,
     sinks: K,
+    bus: B,
     clock: C,
     entropy: E,
     settings: Settings,
     /// What a warm process remembers, by shard. It only saves reading: results do not depend
     /// on it.
     lookbacks: Mutex<BTreeMap<u16, Lookback>>,
+    /// Replays that a warm process has seen to be over. It only saves reading.
+    over: Mutex<BTreeSet<(DestinationId, Option<i64>, ReplayId)>>,
 }
 
-impl<L, S, K, C, E> Delivery<L, S, K, C, E>
+impl<L, S, K, B, C, E> Delivery<L, S, K, B, C, E>
 where
     L: ObjectStore,
     S: ObjectStore,
     K: Sinks,
+    B: EventBus,
     C: Clock,
     E: Entropy,
 {
-    /// Delivery from the log in `log`'s bucket, with its state in `state`'s.
-    pub fn new(log: L, state: S, sinks: K, clock: C, entropy: E, settings: Settings) -> Self {
+    /// Delivery from the log in `log`'s bucket, with its state in `state`'s. Owners are warned by
+    /// way of the bus.
+    pub fn new(
+        log: L,
+        state: S,
+        sinks: K,
+        bus: B,
+        clock: C,
+        entropy: E,
+        settings: Settings,
+    ) -> Self {
         Self {
             log: Log::new(log),
             state,
             sinks,
+            bus,
             clock,
             entropy,
             settings,
             lookbacks: Mutex::default(),
+            over: Mutex::default(),
         }
     }
 
@@ -177,6 +260,7 @@ where
                 failed.get_or_insert(error);
             }
         }
+        report.tell_metrics();
         if let Some(error) = failed {
             return Err(error);
         }
@@ -198,6 +282,26 @@ where
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         kept.insert(shard, lookback);
+    }
+
+    fn is_known_over(&self, destination: &Destination, replay: &ReplayId) -> bool {
+        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = (
+            destination.id.clone(),
+            destination.created_ms,
+            replay.clone(),
+        );
+        over.contains(&known)
+    }
+
+    fn remember_over(&self, destination: &Destination, replay: &ReplayId) {
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = (
+            destination.id.clone(),
+            destination.created_ms,
+            replay.clone(),
+        );
+        over.insert(known);
     }
 
     fn now_ms(&self) -> i64 {

@@ -2,6 +2,7 @@
 
 use audit_delivery::{Config, Delivery, Response};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use sealift_aws::bus::EventBridgeBus;
 use sealift_aws::sinks::Options;
 use sealift_aws::{CustomerSinks, OsEntropy, ParameterVault, S3Store, SystemClock, config, system};
 use sealift_core::Timestamp;
@@ -14,6 +15,7 @@ async fn main() -> Result<(), Error> {
         state_bucket,
         principal_role,
         parameter_path,
+        bus,
         settings,
         log_level,
     } = Config::from_lookup(system::environment)?;
@@ -24,8 +26,14 @@ async fn main() -> Result<(), Error> {
         S3Store::on(&sdk, state_bucket),
     );
     let vault = ParameterVault::on(&sdk, parameter_path);
-    let sinks = CustomerSinks::new(sdk, Options::through(principal_role), vault, SystemClock);
-    let delivery = &Delivery::new(log, state, sinks, SystemClock, OsEntropy, settings);
+    let sinks = CustomerSinks::new(
+        sdk.clone(),
+        Options::through(principal_role),
+        vault,
+        SystemClock,
+    );
+    let bus = EventBridgeBus::on(&sdk, bus, SystemClock);
+    let delivery = &Delivery::new(log, state, sinks, bus, SystemClock, OsEntropy, settings);
     run(service_fn(|event: LambdaEvent<Value>| async move {
         let deadline = i64::try_from(event.context.deadline)?;
         delivery.run(Timestamp::from_millisecond(deadline)?).await?;

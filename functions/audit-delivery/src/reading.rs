@@ -3,11 +3,12 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sealift_core::delivery::encode::Marked;
 use sealift_core::delivery::{Gap, GapReason, Position, Range};
-use sealift_core::id::Sequence;
+use sealift_core::id::{OrgId, Sequence};
 use sealift_core::log::{Entry, Head};
 use sealift_core::lookback::Lookback;
-use sealift_core::ports::{Clock, Entropy, ObjectStore, Sinks};
-use sealift_core::segment::Segment;
+use sealift_core::partition::Hour;
+use sealift_core::ports::{Clock, Entropy, EventBus, ObjectStore, Sinks};
+use sealift_core::segment::{Index, Segment};
 
 use crate::{Delivery, DeliveryError};
 
@@ -25,24 +26,27 @@ pub(crate) struct Ahead {
     pub gap: Option<Gap>,
 }
 
-impl<L, S, K, C, E> Delivery<L, S, K, C, E>
+impl<L, S, K, B, C, E> Delivery<L, S, K, B, C, E>
 where
     L: ObjectStore,
     S: ObjectStore,
     K: Sinks,
+    B: EventBus,
     C: Clock,
     E: Entropy,
 {
     /// Looks what lies after a position and before `end`, if there is one, within the bounds of
-    /// a plan. There must be no open plan at the position.
+    /// a plan. There must be no open plan at the position. `passed_ms` is when the segment before
+    /// it was appended, where that is known.
     pub(crate) async fn ahead(
         &self,
         position: &Position,
+        passed_ms: Option<i64>,
         end: Option<Sequence>,
     ) -> Result<Ahead, DeliveryError> {
         loop {
             let head = self.epoch_now(&position.epoch).await?;
-            let ahead = self.ahead_in(&head, position, end).await?;
+            let ahead = self.ahead_in(&head, position, passed_ms, end).await?;
             // If a new epoch began while the log was listed, what was listed may be of either.
             if self.epoch_now(&head.epoch).await?.epoch == head.epoch {
                 return Ok(ahead);
@@ -65,6 +69,7 @@ where
         &self,
         head: &Head,
         position: &Position,
+        passed_ms: Option<i64>,
         end: Option<Sequence>,
     ) -> Result<Ahead, DeliveryError> {
         let mut position = position.clone();
@@ -73,16 +78,18 @@ where
             let oldest = entries.first().map_or(head.floor, |entry| entry.sequence);
             end.map_or(oldest, |end| oldest.min(end))
         };
-        let missing = |position: &Position, last, reason| Gap {
+        let missing = |position: &Position, last, to_ms, reason| Gap {
             epoch: position.epoch.clone(),
             first: position.next,
             last,
+            from_ms: passed_ms,
+            to_ms,
             noticed_ms: self.now_ms(),
             reason,
         };
         if position.epoch != head.epoch {
             if head.start < position.next {
-                gap = Some(missing(&position, None, GapReason::LogReplaced));
+                gap = Some(missing(&position, None, None, GapReason::LogReplaced));
                 position.next = head.start;
             }
             position.epoch.clone_from(&head.epoch);
@@ -93,9 +100,12 @@ where
             entries = self.list(position.next).await?;
             let oldest = oldest(&entries);
             if oldest > position.next {
+                let first = entries.first().filter(|entry| entry.sequence == oldest);
+                let to_ms = first.map(|entry| entry.last_modified.as_millisecond());
                 gap = Some(missing(
                     &position,
                     Some(oldest.previous()),
+                    to_ms,
                     GapReason::Expired,
                 ));
                 position.next = oldest;
@@ -160,14 +170,69 @@ where
     }
 
     /// The gap that a recorded range leaves whose segments are not there any more.
-    pub(crate) fn gap_of(&self, range: &Range) -> Gap {
+    pub(crate) fn gap_of(&self, range: &Range, from_ms: Option<i64>, to_ms: Option<i64>) -> Gap {
         Gap {
             epoch: range.epoch.clone(),
             first: range.first,
             last: Some(range.last),
+            from_ms,
+            to_ms,
             noticed_ms: self.now_ms(),
             reason: GapReason::Expired,
         }
+    }
+
+    /// Reads of a range those segments that hold something wanted, and marks their duplicates:
+    /// of the others only the index is read. `None` if they are not all there, or are of another
+    /// epoch than the range.
+    pub(crate) async fn marked_of(
+        &self,
+        range: &Range,
+        wanted: impl Fn(&OrgId, Hour) -> bool + Send,
+        lookback: &mut Lookback,
+    ) -> Result<Option<Vec<Marked>>, DeliveryError> {
+        let numbers = (range.first.0..=range.last.0).map(Sequence);
+        let mut reads = stream::iter(numbers)
+            .map(|number| self.log.read_index(number))
+            .buffered(FETCHES);
+        let mut indexes = Vec::new();
+        while let Some(Some(index)) = reads.try_next().await? {
+            indexes.push(index);
+        }
+        let complete = indexes.last().map(|index| index.header.sequence) == Some(range.last);
+        if !complete || !self.is_of_epoch(range, indexes.iter()).await? {
+            return Ok(None);
+        }
+        let mut recorded = Lookback::new(range.lookback_ms, None);
+        let lookback = match lookback.window_ms() == range.lookback_ms {
+            true => lookback,
+            false => &mut recorded,
+        };
+        lookback.prepare(&self.log, range.first).await?;
+        let mut marked = Vec::new();
+        for index in indexes {
+            lookback.feed(&index);
+            let mut members = index.header.members.iter();
+            if !members.any(|member| wanted(&member.organization, member.hour)) {
+                continue;
+            }
+            let Some(segment) = self.log.read(index.header.sequence).await? else {
+                return Ok(None);
+            };
+            let marks = lookback.marks(segment.sequence()).unwrap_or_default();
+            marked.push(Marked { segment, marks });
+        }
+        Ok(Some(marked))
+    }
+
+    /// Whether these are the indexes that a range meant when it was recorded.
+    async fn is_of_epoch<'a>(
+        &self,
+        range: &Range,
+        mut indexes: impl Iterator<Item = &'a Index> + Send,
+    ) -> Result<bool, DeliveryError> {
+        let now = self.epoch_now("").await?;
+        Ok(now.epoch == range.epoch || indexes.all(|index| index.header.epoch == range.epoch))
     }
 
     /// Reads the segments of a recorded range again. `None` if they are not all there, or
@@ -179,9 +244,8 @@ where
     ) -> Result<Option<Vec<Marked>>, DeliveryError> {
         let segments = self.segments(range.first, range.last).await?;
         let complete = segments.last().map(Segment::sequence) == Some(range.last);
-        let same_epoch = |segment: &Segment| segment.index.header.epoch == range.epoch;
-        let current = self.epoch_now("").await?.epoch == range.epoch;
-        if !complete || !(current || segments.iter().all(same_epoch)) {
+        let indexes = segments.iter().map(|segment| &segment.index);
+        if !complete || !self.is_of_epoch(range, indexes).await? {
             return Ok(None);
         }
         if lookback.window_ms() == range.lookback_ms {

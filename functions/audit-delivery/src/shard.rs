@@ -6,15 +6,16 @@ use sealift_core::Timestamp;
 use sealift_core::delivery::encode::{Catalog, Encoded, Marked, encode};
 use sealift_core::delivery::{
     Counts, DestinationPlan, Gap, LeftCursor, LeftPlan, LeftReason, Position, RETIRED_KEPT_MS,
-    Range, Retired, ShardCursor, ShardPlan,
+    Range, Retired, ShardCursor, ShardPlan, Waiting,
 };
-use sealift_core::destination::{Destination, DestinationSet, Status};
+use sealift_core::destination::{Destination, DestinationSet};
 use sealift_core::document::{DocumentError, Saved, Stored};
 use sealift_core::id::DestinationId;
 use sealift_core::log::Head;
 use sealift_core::lookback::Lookback;
-use sealift_core::ports::{Clock, Entropy, ObjectStore, Sinks};
+use sealift_core::ports::{Clock, Entropy, EventBus, ObjectStore, Sinks};
 
+use crate::membership::passed_ms;
 use crate::writing::{Job, NotTaken};
 use crate::{Delivery, DeliveryError, Report};
 
@@ -40,11 +41,12 @@ enum Moved {
     Overtaken,
 }
 
-impl<L, S, K, C, E> Delivery<L, S, K, C, E>
+impl<L, S, K, B, C, E> Delivery<L, S, K, B, C, E>
 where
     L: ObjectStore,
     S: ObjectStore,
     K: Sinks,
+    B: EventBus,
     C: Clock,
     E: Entropy,
 {
@@ -105,8 +107,13 @@ where
                 }
             }
         }
-        self.run_left(shard, deadline, cursor, &set, lookback, report)
-            .await
+        let left = self.run_left(shard, deadline, &mut cursor, &set, lookback, report);
+        let left = left.await;
+        let position = &cursor.body.position;
+        let replays = self.run_replays(shard, deadline, position, &set, report);
+        let replays = replays.await;
+        let warned = self.warn_of_expiry(shard, &cursor.body, &set, report).await;
+        left.and(replays).and(warned)
     }
 
     /// Whether the last flush is long enough ago; also if it lies in the future, by a clock that
@@ -147,7 +154,9 @@ where
         lookback: &mut Lookback,
         report: &mut Report,
     ) -> Result<Moved, DeliveryError> {
-        let ahead = self.ahead(&cursor.body.position, None).await?;
+        let ahead = self
+            .ahead(&cursor.body.position, passed_ms(&cursor.body), None)
+            .await?;
         let mut next = cursor.body.clone();
         next.position = ahead.position;
         if let Some(gap) = &ahead.gap {
@@ -174,6 +183,11 @@ where
         let draft = self.draft(&next, set, &marked)?;
         // No writer may use the range's numbers again, whatever becomes of the segments.
         let floor = draft.plan.range.last.next();
+        let passed = marked
+            .iter()
+            .filter(|marked| marked.segment.sequence() < floor);
+        let passed = marked.get(..passed.count()).unwrap_or_default();
+        Self::note_waiting(&mut next, passed);
         let epoch = &draft.plan.range.epoch;
         self.log
             .raise_floor(epoch, floor, &self.clock, &self.entropy)
@@ -265,12 +279,14 @@ where
         let (first, last) = (range.first, range.last);
         tracing::info!(shard, %first, %last, "finishing the open plan {first}-{last} of shard {shard}");
         let Some(marked) = self.again(range, lookback).await? else {
-            let gap = self.gap_of(range);
+            let (from_ms, to_ms) = (passed_ms(&cursor.body), Some(plan.appended_ms));
+            let gap = self.gap_of(range, from_ms, to_ms);
             let mut next = cursor.body.clone();
             note_gap(shard, &gap, &mut next, report);
             if let Some(plan) = next.plan.take() {
                 pass(&mut next, &plan);
             }
+            self.leave_those_with_gaps(&mut next);
             return self.save(shard, cursor, next).await;
         };
         let catalog = Catalog::of(&marked);
@@ -320,12 +336,12 @@ where
             let Some(destination) = set
                 .0
                 .get(id)
-                .filter(|d| d.organization == planned.organization)
+                .filter(|d| d.is_of(&planned.organization, planned.created_ms))
             else {
                 // Removed meanwhile: nothing is written to it any more.
                 continue;
             };
-            if destination.status == Status::Paused {
+            if !destination.flows() {
                 let (reason, failure) = (LeftReason::Paused, None);
                 not_taken.insert(id, NotTaken { reason, failure });
                 continue;
@@ -337,18 +353,18 @@ where
                 objects: objects.remove(id).unwrap_or_default(),
             });
         }
-        let now_ms = self.now_ms();
         let mut delivered = Report::default();
-        for (id, result) in self.write_all(jobs).await {
+        let written = self.write_all(jobs).await;
+        let now_ms = self.now_ms();
+        for (id, result) in written {
             match (result, plan.destinations.get(id), next.members.get_mut(id)) {
-                (Ok(()), Some(planned), Some(member)) => {
-                    member.progress.counts = member.progress.counts.plus(planned.counts);
-                    if !planned.objects.is_empty() {
-                        member.progress.delivered_ms = Some(now_ms);
-                    }
+                (Ok(appended), Some(planned), Some(member)) => {
+                    let counts = planned.counts;
+                    member.progress.note_delivered(counts, &appended, now_ms);
+                    delivered.note_appended(&appended, now_ms);
                     delivered.counts = delivered.counts.plus(planned.counts);
                 }
-                (Ok(()), ..) => {}
+                (Ok(_), ..) => {}
                 (Err(why), ..) => {
                     not_taken.insert(id, why);
                 }
@@ -358,7 +374,7 @@ where
             let Some(planned) = plan.destinations.get(id) else {
                 continue;
             };
-            self.leave_with_plan(&mut next, id, why, &plan.range, planned);
+            self.leave_with_plan(&mut next, id, why, &plan, planned);
             delivered.left += 1;
         }
         pass(&mut next, &plan);
@@ -376,6 +392,7 @@ where
             report.plans += 1;
             report.counts = report.counts.plus(delivered.counts);
             report.left += left;
+            report.slowest_ms = report.slowest_ms.max(delivered.slowest_ms);
         }
         Ok(moved)
     }
@@ -385,9 +402,10 @@ where
         cursor: &mut ShardCursor,
         id: &DestinationId,
         why: NotTaken,
-        range: &Range,
+        plan: &ShardPlan,
         planned: &DestinationPlan,
     ) {
+        let range = &plan.range;
         let NotTaken { reason, failure } = why;
         let error = failure
             .as_ref()
@@ -400,13 +418,19 @@ where
         } else {
             0
         };
-        self.leave(cursor, id, reason, |begin| {
+        let waits = Waiting {
+            sequence: range.first,
+            appended_ms: plan.appended_ms,
+        };
+        let waits = (!planned.objects.is_empty()).then_some(waits);
+        self.leave(cursor, id, reason, waits, |begin| {
             begin.position = Position {
                 epoch: range.epoch.clone(),
                 next: range.first,
             };
             begin.plan = Some(LeftPlan {
                 range: range.clone(),
+                appended_ms: Some(plan.appended_ms),
                 destination: planned.clone(),
                 written: 0,
             });
@@ -481,6 +505,8 @@ pub(crate) fn blank_plan(destination: &Destination, since_ms: i64) -> Destinatio
         location: destination.location.clone(),
         include: destination.include.clone(),
         since_ms,
+        created_ms: destination.created_ms,
+        hours: None,
         objects: Vec::new(),
         counts: Counts::default(),
     }

@@ -1,10 +1,16 @@
 //! The logic, on buckets in memory and a clock that the test moves.
 
 mod crashes;
+mod draining;
+mod expiry;
 mod flushes;
 mod gaps;
 mod moves;
 mod refusals;
+mod replays;
+mod standings;
+mod starts;
+mod telling;
 mod waiting;
 
 use std::borrow::Cow;
@@ -26,6 +32,7 @@ use sealift_core::log::Log;
 use sealift_core::partition::Hour;
 use sealift_core::segment::Builder;
 use sealift_core::selection::Selection;
+use sealift_testkit::exports::MemoryBus;
 use sealift_testkit::scripted::Scripted;
 use sealift_testkit::{MemorySinks, MemoryStore, Script, SeededEntropy, VirtualClock};
 
@@ -35,6 +42,7 @@ type TestDelivery = Delivery<
     Scripted<MemoryStore>,
     Scripted<MemoryStore>,
     Scripted<MemorySinks>,
+    MemoryBus,
     VirtualClock,
     SeededEntropy,
 >;
@@ -47,6 +55,7 @@ struct World {
     log: MemoryStore,
     state: MemoryStore,
     sinks: MemorySinks,
+    bus: MemoryBus,
     settings: Settings,
     delivery: TestDelivery,
 }
@@ -63,11 +72,13 @@ impl World {
         let clock = VirtualClock::new("2023-07-10T14:00:00Z".parse().unwrap());
         let store = || MemoryStore::new(clock.clone()).with_etags_of_content();
         let (log, state, sinks) = (store(), store(), MemorySinks::new(clock.clone()));
+        let bus = MemoryBus::default();
         let (script, entropy) = (Script::default(), SeededEntropy::new(1));
         let delivery = Delivery::new(
             script.on(log.clone()),
             script.on(state.clone()),
             script.on(sinks.clone()),
+            bus.clone(),
             clock.clone(),
             entropy.clone(),
             settings.clone(),
@@ -79,6 +90,7 @@ impl World {
             log,
             state,
             sinks,
+            bus,
             settings,
             delivery,
         }
@@ -90,6 +102,7 @@ impl World {
             self.script.on(self.log.clone()),
             self.script.on(self.state.clone()),
             self.script.on(self.sinks.clone()),
+            self.bus.clone(),
             self.clock.clone(),
             self.entropy.clone(),
             self.settings.clone(),
@@ -134,7 +147,9 @@ impl World {
             id: name(id),
             organization: OrgId::parse(organization).unwrap(),
             status: Status::Streaming,
-            start_ms: 0,
+            held: None,
+            created_ms: None,
+            start_ms: Some(0),
             location: Location {
                 endpoint: None,
                 region: Region::parse("eu-central-1").unwrap(),
@@ -145,6 +160,7 @@ impl World {
             credentials: Credentials::AccessKeys,
             include: Selection::default(),
             storage: Storage::default(),
+            replays: Vec::new(),
         };
         change(&mut destination);
         let shard = shard_of(&destination.organization, self.settings.shards);
@@ -236,9 +252,21 @@ impl World {
         self.cursor().members.contains_key(&name(id))
     }
 
-    /// The lines of each object in a bucket.
+    /// The lines of each object of the live stream in a bucket.
     fn objects(&self, bucket: &str) -> BTreeMap<String, Vec<String>> {
-        let objects = self.sinks.objects(&BucketName::parse(bucket).unwrap());
+        self.lines(bucket, |key| {
+            !key.contains("_gaps/") && !key.contains("_replays/")
+        })
+    }
+
+    /// The lines of each object of replays in a bucket.
+    fn replays(&self, bucket: &str) -> BTreeMap<String, Vec<String>> {
+        self.lines(bucket, |key| key.contains("_replays/"))
+    }
+
+    fn lines(&self, bucket: &str, of: impl Fn(&str) -> bool) -> BTreeMap<String, Vec<String>> {
+        let mut objects = self.sinks.objects(&BucketName::parse(bucket).unwrap());
+        objects.retain(|key, _| of(key.as_str()));
         let lines = objects.into_iter().map(|(key, bytes)| {
             let mut text = String::new();
             let mut reader = MultiGzDecoder::new(bytes.as_ref());

@@ -12,7 +12,8 @@
 //! generation.
 //!
 //! A cursor moves in four steps: load, plan, write, commit. [`encode`] says what a plan's
-//! objects consist of.
+//! objects consist of, [`gap`] what becomes of segments that are gone, [`replay`] how a past
+//! range is delivered once more, and [`standing`] what is to be said of all this.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +26,16 @@ use crate::partition::Hour;
 use crate::ports::Failure;
 use crate::selection::Selection;
 
+pub use self::gap::{Gap, GapPlan, GapReason};
+
 pub mod encode;
+pub mod freshness;
+pub mod gap;
+pub mod replay;
+pub mod standing;
+
+use self::freshness::Freshness;
+use self::replay::Hours;
 
 /// A place in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +72,12 @@ pub struct DestinationPlan {
     pub include: Selection,
     /// Segments appended before this time (milliseconds since 1970) are not this destination's.
     pub since_ms: i64,
+    /// When the destination was created, where that is known; it goes into the names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_ms: Option<i64>,
+    /// Only events of these hours; of all, if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours: Option<Hours>,
     /// The objects, in the order of their hours.
     pub objects: Vec<PlannedObject>,
     /// What happened to the events that the log holds for it.
@@ -103,6 +119,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Events that the log held for it.
+    pub fn seen(self) -> u64 {
+        self.delivered + self.left_out + self.duplicates
+    }
+
     /// The sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
@@ -129,44 +150,37 @@ pub struct Progress {
     /// Parts of the log that were gone before they could be delivered, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Gap>,
+    /// Those of them whose record is not in the customer's bucket yet, the earliest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untold: Vec<Gap>,
+    /// How long events took lately.
+    #[serde(default, skip_serializing_if = "Freshness::is_empty")]
+    pub freshness: Freshness,
 }
 
 /// How many gaps a destination's progress remembers.
 pub const GAPS_KEPT: usize = 16;
 
 impl Progress {
-    /// Notes a gap, forgetting the oldest beyond [`GAPS_KEPT`].
+    /// Notes a committed plan, and when the events that it delivered were appended.
+    pub fn note_delivered(&mut self, counts: Counts, appended: &[(i64, u64)], now_ms: i64) {
+        self.counts = self.counts.plus(counts);
+        if counts.objects > 0 {
+            self.delivered_ms = Some(now_ms);
+        }
+        for (appended_ms, events) in appended {
+            self.freshness.observe(*appended_ms, now_ms, *events);
+        }
+    }
+
+    /// Notes a gap, which is to be told; of those that were told, the oldest beyond
+    /// [`GAPS_KEPT`] are forgotten.
     pub fn note_gap(&mut self, gap: Gap) {
+        self.untold.push(gap.clone());
         self.gaps.push(gap);
         let surplus = self.gaps.len().saturating_sub(GAPS_KEPT);
         self.gaps.drain(..surplus);
     }
-}
-
-/// A part of the log that was gone before it could be delivered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
-    /// The epoch of the numbers.
-    pub epoch: String,
-    /// The first missing segment.
-    pub first: Sequence,
-    /// The last missing one; unknown where the log was made anew.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last: Option<Sequence>,
-    /// When it was noticed, in milliseconds since 1970.
-    pub noticed_ms: i64,
-    /// Why they are missing.
-    pub reason: GapReason,
-}
-
-/// Why a part of the log is missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GapReason {
-    /// The segments' time was over.
-    Expired,
-    /// The log's bucket was made anew.
-    LogReplaced,
 }
 
 /// The cursor of a shard, with all that rides on it.
@@ -239,6 +253,10 @@ pub struct ShardPlan {
 pub struct Member {
     /// Whose it is. A destination never changes its organization.
     pub organization: OrgId,
+    /// When the destination was created, where that is known: another creation is another
+    /// destination.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_ms: Option<i64>,
     /// Segments appended before this time (milliseconds since 1970) are not this destination's.
     pub since_ms: i64,
     /// What has come of it.
@@ -254,8 +272,20 @@ pub struct Left {
     pub reason: LeftReason,
     /// When, in milliseconds since 1970.
     pub left_ms: i64,
+    /// The first segment since then that holds something for it, as its shard saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Waiting>,
     /// Its first state; what came later stands in its own document.
     pub begin: LeftCursor,
+}
+
+/// A segment that waits for a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Which.
+    pub sequence: Sequence,
+    /// When it was appended, in milliseconds since 1970.
+    pub appended_ms: i64,
 }
 
 /// Why a destination was left behind.
@@ -272,6 +302,8 @@ pub enum LeftReason {
     Paused,
     /// It had caught up, but the shard had moved on before it could rejoin.
     Overtaken,
+    /// A part of the log was gone in front of it, which it is told of first.
+    Gap,
 }
 
 /// The cursor of a destination that was left behind.
@@ -279,15 +311,29 @@ pub enum LeftReason {
 pub struct LeftCursor {
     /// Whose it is.
     pub organization: OrgId,
+    /// When the destination was created, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_ms: Option<i64>,
     /// Where it stands.
     pub position: Position,
+    /// When the segment before the position was appended, where that is known; in milliseconds
+    /// since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_ms: Option<i64>,
     /// Segments appended before this time (milliseconds since 1970) are not this destination's.
     pub since_ms: i64,
     /// Its open plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<LeftPlan>,
+    /// Its open plan of the record of a gap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap_plan: Option<GapPlan>,
     /// What has come of it.
     pub progress: Progress,
+    /// For which time its owner was last warned that what waits will expire, in milliseconds
+    /// since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warned_ms: Option<i64>,
     /// Tries that failed in a row.
     #[serde(default)]
     pub attempts: u32,
@@ -307,6 +353,31 @@ impl Document for LeftCursor {
 }
 
 impl LeftCursor {
+    /// The cursor of a destination that nothing has happened to yet.
+    pub fn beginning(
+        organization: OrgId,
+        created_ms: Option<i64>,
+        position: Position,
+        since_ms: i64,
+        progress: Progress,
+    ) -> Self {
+        Self {
+            organization,
+            created_ms,
+            position,
+            passed_ms: None,
+            since_ms,
+            plan: None,
+            gap_plan: None,
+            progress,
+            warned_ms: None,
+            attempts: 0,
+            not_before_ms: 0,
+            failure: None,
+            closed: false,
+        }
+    }
+
     /// Where the cursor of a left destination lies in the state bucket:
     /// `delivery/<shard>/left/<destination>-<generation>.json`.
     pub fn place(shard: u16, destination: &DestinationId, generation: u64) -> Place<Self> {
@@ -320,6 +391,9 @@ impl LeftCursor {
 pub struct LeftPlan {
     /// The segments that it covers.
     pub range: Range,
+    /// When the last of them was appended, where that is known; in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appended_ms: Option<i64>,
     /// What will be written.
     pub destination: DestinationPlan,
     /// How many of its objects are written already.

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::document::{Document, Place};
 use crate::external_id::ExternalId;
 use crate::id::{
-    AccountId, BucketName, DestinationId, InvalidId, KeyPrefix, ObjectKey, OrgId, RoleArn,
+    AccountId, BucketName, DestinationId, InvalidId, KeyPrefix, ObjectKey, OrgId, ReplayId, RoleArn,
 };
 use crate::selection::Selection;
 
@@ -26,9 +26,19 @@ pub struct Destination {
     pub organization: OrgId,
     /// Whether events flow.
     pub status: Status,
+    /// Set while Sealift itself has it paused, whatever the status says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+    /// When it was created, in milliseconds since 1970. It never changes: cursors belong to
+    /// one creation, so that a destination that is removed and created again starts anew.
+    /// Some have none, and keep none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_ms: Option<i64>,
     /// The moment of its first start, in milliseconds since 1970: segments that were appended
-    /// from then on are delivered, or from the oldest that is kept, if that is later.
-    pub start_ms: i64,
+    /// from then on are delivered, or from the oldest that is kept, if that is later. Nothing
+    /// is kept for one that was never started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_ms: Option<i64>,
     /// The place that objects are written to.
     pub location: Location,
     /// How to get in.
@@ -39,6 +49,9 @@ pub struct Destination {
     /// Facts about how objects are stored.
     #[serde(default)]
     pub storage: Storage,
+    /// Its replays that are not over, as far as is known. Delivery looks here for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replays: Vec<ReplayId>,
 }
 
 /// Whether events flow to a destination.
@@ -49,6 +62,24 @@ pub enum Status {
     Streaming,
     /// The cursor stands; events wait in the log for as long as the log keeps them.
     Paused,
+}
+
+/// A pause that Sealift itself decided on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// Why.
+    pub reason: HeldReason,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: i64,
+}
+
+/// Why Sealift itself paused a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldReason {
+    /// Others than Sealift, or others than this organization, could get into its bucket.
+    Unsafe,
 }
 
 /// The place that a destination's objects are written to.
@@ -104,6 +135,17 @@ pub struct Storage {
 }
 
 impl Destination {
+    /// Whether events flow to it: it was started, and is not paused by anybody.
+    pub fn flows(&self) -> bool {
+        self.status == Status::Streaming && self.start_ms.is_some() && self.held.is_none()
+    }
+
+    /// Whether it is the one that something was noted of: of the same organization, and not
+    /// created again since.
+    pub fn is_of(&self, organization: &OrgId, created_ms: Option<i64>) -> bool {
+        self.organization == *organization && self.created_ms == created_ms
+    }
+
     /// Whether a SHA-256 goes along with each object, for the endpoint to verify.
     pub fn sends_checksum(&self) -> bool {
         self.storage
@@ -287,6 +329,30 @@ mod tests {
         }
         assert!(Endpoint::parse("https://storage.googleapis.com").is_ok());
         assert!(Endpoint::parse("https://minio.example.com:9000/").is_ok());
+    }
+
+    #[test]
+    fn a_destination_of_before_reads_and_flows_and_one_that_was_never_started_does_not() {
+        let before = serde_json::json!({
+            "id": "main", "organization": "acme", "status": "streaming", "start_ms": 0,
+            "location": {"region": "eu-central-1", "bucket": "bucket", "prefix": ""},
+            "credentials": {"type": "access_keys"},
+        });
+        let mut destination: Destination = serde_json::from_value(before).unwrap();
+        assert!(destination.flows());
+        let text = serde_json::to_string(&destination).unwrap();
+        for field in ["held", "created_ms", "replays"] {
+            assert!(!text.contains(field), "{text}");
+        }
+        destination.held = Some(Held {
+            reason: HeldReason::Unsafe,
+            since_ms: 7,
+        });
+        assert!(!destination.flows());
+        let text = serde_json::to_string(&destination).unwrap();
+        assert!(text.contains(r#""held":{"reason":"unsafe","since_ms":7}"#));
+        (destination.held, destination.start_ms) = (None, None);
+        assert!(!destination.flows());
     }
 
     #[test]

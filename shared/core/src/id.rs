@@ -247,6 +247,25 @@ impl ObjectKey {
 }
 
 identifier! {
+    /// A replay of a destination: 1 to 32 lower-case letters and digits.
+    ReplayId, "replay id", |text| {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        if (1..=32).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(())
+        } else {
+            Err("it must be 1 to 32 lower-case letters and digits")
+        }
+    }
+}
+
+impl ReplayId {
+    /// The id of random bits: 16 hexadecimal digits.
+    pub fn of_bits(bits: u128) -> Self {
+        Self(format!("{:016x}", bits & u128::from(u64::MAX)))
+    }
+}
+
+identifier! {
     /// An AWS account: 12 digits.
     AccountId, "AWS account id", |text| {
         if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {

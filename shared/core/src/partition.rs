@@ -98,19 +98,34 @@ impl From<Hour> for String {
 /// that was made anew, can never share a key.
 ///
 /// 12 hexadecimal digits: 48 bits of the SHA-256 of `<organization>` NUL `<destination>` NUL
-/// `<epoch>`.
+/// `<epoch>`, and of NUL and the milliseconds of its creation where those are known.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(String);
 
 impl Tag {
     /// The tag of a destination's objects in an epoch of the log.
     pub fn of(organization: &OrgId, destination: &DestinationId, epoch: &str) -> Self {
+        Self::of_life(organization, destination, None, epoch)
+    }
+
+    /// The same, of a destination that knows when it was created: one that is removed and
+    /// created again under the same id has another tag.
+    pub fn of_life(
+        organization: &OrgId,
+        destination: &DestinationId,
+        created_ms: Option<i64>,
+        epoch: &str,
+    ) -> Self {
         let mut hasher = Sha256::new();
         hasher.update(organization.as_str());
         hasher.update([0]);
         hasher.update(destination.as_str());
         hasher.update([0]);
         hasher.update(epoch);
+        if let Some(created_ms) = created_ms {
+            hasher.update([0]);
+            hasher.update(created_ms.to_string());
+        }
         Self(hex(hasher.finalize().as_slice()).chars().take(12).collect())
     }
 
@@ -126,6 +141,12 @@ impl Tag {
                 "it must be 12 hexadecimal digits",
             ))
         }
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -251,6 +272,10 @@ mod tests {
             )
         );
         assert_ne!(name.tag, Tag::of(&acme, &destination, "another epoch"));
+        let lives = [None, Some(1), Some(2)];
+        let lives = lives.map(|life| Tag::of_life(&acme, &destination, life, "e"));
+        assert_eq!(lives[0], name.tag);
+        assert!(lives[0] != lives[1] && lives[1] != lives[2]);
         let other = OrgId::parse("other").unwrap();
         assert_ne!(name.tag, Tag::of(&other, &destination, "e"));
     }

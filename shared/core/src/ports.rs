@@ -216,11 +216,28 @@ pub trait Entropy: Send + Sync {
     }
 }
 
+/// The `Content-Type` of an object in a destination's bucket: events are gzip, and what is told
+/// of them is JSON.
+///
+/// ```
+/// use sealift_core::{id::ObjectKey, ports::content_type};
+/// let of = |key: &str| content_type(&ObjectKey::parse(key).unwrap());
+/// assert_eq!(of("audit/_gaps/1-2-tag.json"), "application/json");
+/// assert_eq!(of("audit/date=2026-05-12/hour=23/1-2-tag.jsonl.gz"), "application/gzip");
+/// ```
+pub fn content_type(key: &ObjectKey) -> &'static str {
+    if key.as_str().strip_suffix(".json").is_some() {
+        "application/json"
+    } else {
+        "application/gzip"
+    }
+}
+
 /// An open way into one destination's bucket.
 ///
-/// Contract: the write is idempotent (the same key and bytes may be written again), carries
-/// `Content-Type: application/gzip` and no `Content-Encoding`, and has the store verify the
-/// digest where it can.
+/// Contract: the write is idempotent (the same key and bytes may be written again), carries the
+/// `Content-Type` that [`content_type`] tells and no `Content-Encoding`, and has the store verify
+/// the digest where it can.
 pub trait ObjectSink: Send + Sync {
     /// Writes an object whose SHA-256 is known.
     fn put(

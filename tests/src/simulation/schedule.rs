@@ -26,6 +26,7 @@ use sealift_core::partition::Tag;
 use sealift_core::segment::Segment;
 use sealift_core::selection::Selection;
 use sealift_core::sqs::{Batch, Record};
+use sealift_testkit::exports::MemoryBus;
 use sealift_testkit::sinks::Health;
 use sealift_testkit::{MemorySinks, MemoryStore, SeededEntropy, VirtualClock};
 
@@ -73,7 +74,8 @@ impl Summary {
     }
 }
 
-type LocalDelivery = Delivery<RoughStore, RoughStore, RoughSinks, VirtualClock, SeededEntropy>;
+type LocalDelivery =
+    Delivery<RoughStore, RoughStore, RoughSinks, MemoryBus, VirtualClock, SeededEntropy>;
 
 /// A worker under way.
 struct Task {
@@ -191,11 +193,13 @@ impl World {
             id: DestinationId::parse(id).unwrap(),
             organization: organization(org),
             status: Status::Streaming,
-            start_ms: if self.next_event == 0 {
+            held: None,
+            created_ms: None,
+            start_ms: Some(if self.next_event == 0 {
                 0
             } else {
                 self.now_ms() - past
-            },
+            }),
             location: Location {
                 endpoint: None,
                 region: Region::parse("us-east-1").unwrap(),
@@ -206,6 +210,7 @@ impl World {
             credentials: Credentials::AccessKeys,
             include: Selection::parse(include.iter().copied()).unwrap(),
             storage: Storage::default(),
+            replays: Vec::new(),
         };
         let configured = Configured {
             selections: vec![destination.include.clone()],
@@ -457,6 +462,7 @@ impl World {
             self.log.clone(),
             self.state.clone(),
             self.sinks.clone(),
+            MemoryBus::default(),
             self.clock.clone(),
             self.dice.fork(),
             settings,
@@ -723,6 +729,12 @@ impl World {
                 found.extend(lines);
                 *claimed.entry(bucket.clone()).or_default() += count;
             }
+            let told = expected.told(in_bucket);
+            *claimed.entry(bucket.clone()).or_default() += told.len();
+            for gap in &gaps {
+                let range = (gap.first, gap.last);
+                assert!(told.contains(&range), "{id}: {range:?} was not told");
+            }
             for event in expected.must_have(&log) {
                 let excused = self.in_gap(&gaps, event) || self.lost.contains(&event.line);
                 assert!(
@@ -789,7 +801,7 @@ impl World {
         {
             let object = self.log.calm.get_now(key).unwrap();
             for line in String::from_utf8(object.bytes.to_vec()).unwrap().lines() {
-                let line: audit_writer::parked::Parked = serde_json::from_str(line).unwrap();
+                let line: sealift_core::parked::Parked = serde_json::from_str(line).unwrap();
                 parked.insert(line.body);
             }
         }

@@ -11,16 +11,18 @@ use audit_writer::Writer;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use sealift_core::Timestamp;
+use sealift_core::delivery::replay::Replay;
 use sealift_core::destination::{
     Credentials, Destination, DestinationSet, Location, Region, Status, Storage,
 };
 use sealift_core::event::Shapes;
 use sealift_core::external_id::ExternalId;
 use sealift_core::gzip::Level;
-use sealift_core::id::{BucketName, DestinationId, KeyPrefix, ObjectKey, OrgId, RoleArn};
+use sealift_core::id::{BucketName, DestinationId, KeyPrefix, ObjectKey, OrgId, ReplayId, RoleArn};
 use sealift_core::segment::Index;
 use sealift_core::selection::Selection;
 use sealift_core::sqs::Batch;
+use sealift_testkit::exports::MemoryBus;
 use sealift_testkit::sinks::Health;
 use sealift_testkit::{MemorySinks, MemoryStore, SeededEntropy, VirtualClock};
 use serde_json::Value;
@@ -83,7 +85,47 @@ pub(crate) fn examples() -> BTreeMap<&'static str, String> {
     std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
     examples.insert("delivered-key", key.to_string());
     examples.insert("delivered-line", text.lines().next().unwrap().to_owned());
+    examples.extend(of_replay(&scene));
+    examples.extend(of_gap(&scene));
     examples
+}
+
+/// An hour once more.
+fn of_replay(scene: &Scene) -> [(&'static str, String); 2] {
+    let acme = acme();
+    let hour = |text: &str| text.parse::<Timestamp>().unwrap();
+    let (from, to) = (hour("2026-05-12T23:00:00Z"), hour("2026-05-13T00:00:00Z"));
+    let replay = Replay::new(&acme, from, to, scene.clock.now()).unwrap();
+    let id = ReplayId::generate(&SeededEntropy::new(7));
+    let place = Replay::place(0, &acme.id, &id);
+    let created = place.create(&scene.state, replay, &scene.entropy);
+    created.now_or_never().unwrap().unwrap();
+    scene.change("acme-audit", |acme| acme.replays.push(id.clone()));
+    scene.clock.advance(Duration::from_mins(1));
+    scene.deliver();
+    let mut objects = scene.sinks.objects(&acme.location.bucket);
+    objects.retain(|key, _| key.as_str().contains("_replays/"));
+    let (key, _) = objects.pop_first().unwrap();
+    let document = scene.document(place.key().as_str());
+    [("replay", document), ("replayed-key", key.to_string())]
+}
+
+/// A pause that was longer than the log keeps anything.
+fn of_gap(scene: &Scene) -> [(&'static str, String); 2] {
+    scene.change("acme-audit", |acme| acme.status = Status::Paused);
+    scene.clock.advance(Duration::from_mins(1));
+    assert!(scene.write("audit-writer.sealift.json").is_empty());
+    scene.clock.advance(Duration::from_mins(1));
+    scene.deliver();
+    scene.log.expire("log/", Timestamp::MAX);
+    scene.clock.advance(Duration::from_hours(38 * 24));
+    scene.change("acme-audit", |acme| acme.status = Status::Streaming);
+    scene.deliver();
+    let mut objects = scene.sinks.objects(&acme().location.bucket);
+    objects.retain(|key, _| key.as_str().contains("_gaps/"));
+    let (key, record) = objects.pop_first().unwrap();
+    let record = std::str::from_utf8(&record).unwrap().trim_end().to_owned();
+    [("gap-key", key.to_string()), ("gap-record", record)]
 }
 
 struct Scene {
@@ -127,13 +169,25 @@ impl Scene {
         created.now_or_never().unwrap().unwrap();
     }
 
+    fn change(&self, id: &str, change: impl FnOnce(&mut Destination)) {
+        let place = DestinationSet::place(0);
+        let read = place.load(&self.state).now_or_never().unwrap().unwrap();
+        let read = read.unwrap();
+        let mut set = read.body.clone();
+        change(set.0.get_mut(&DestinationId::parse(id).unwrap()).unwrap());
+        let replaced = place.replace(&self.state, &read, set, &self.entropy);
+        replaced.now_or_never().unwrap().unwrap();
+    }
+
     fn delivery(
         &self,
-    ) -> Delivery<MemoryStore, MemoryStore, MemorySinks, VirtualClock, SeededEntropy> {
+    ) -> Delivery<MemoryStore, MemoryStore, MemorySinks, MemoryBus, VirtualClock, SeededEntropy>
+    {
         Delivery::new(
             self.log.clone(),
             self.state.clone(),
             self.sinks.clone(),
+            MemoryBus::default(),
             self.clock.clone(),
             self.entropy.clone(),
             Settings::default(),
@@ -184,7 +238,9 @@ fn acme() -> Destination {
         id: DestinationId::parse("acme-audit").unwrap(),
         organization: OrgId::parse("5d1f0b7e-3c1a-4f0e-9a65-0b8f2f6f6a01").unwrap(),
         status: Status::Streaming,
-        start_ms: 1_778_630_400_000,
+        held: None,
+        created_ms: None,
+        start_ms: Some(1_778_630_400_000),
         location: Location {
             endpoint: None,
             region: Region::parse("eu-central-1").unwrap(),
@@ -199,6 +255,7 @@ fn acme() -> Destination {
         },
         include: Selection::default(),
         storage: Storage::default(),
+        replays: Vec::new(),
     }
 }
 

@@ -73,6 +73,7 @@ fn each_destination_gets_one_object_for_each_hour_of_what_the_log_holds() {
     let expected = Report {
         plans: 1,
         counts,
+        slowest_ms: Some(0),
         ..Report::default()
     };
     assert_eq!(report, expected);

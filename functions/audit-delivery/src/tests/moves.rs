@@ -86,7 +86,9 @@ fn a_destination_that_is_removed_and_made_again_begins_anew() {
     world.remove("acme");
     world.flush();
     let now_ms = world.now_ms() + 1;
-    world.add_with("acme", "acme", |destination| destination.start_ms = now_ms);
+    world.add_with("acme", "acme", |destination| {
+        destination.start_ms = Some(now_ms);
+    });
     world.sinks.set_destination(&name("acme"), Health::Well);
     world.clock.advance(Duration::from_secs(1));
     world.append(["acme 2"]);

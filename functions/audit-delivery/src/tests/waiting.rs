@@ -337,7 +337,9 @@ fn a_destination_that_starts_in_the_past_gets_what_was_appended_since_and_nothin
         ("just-after", appended[17] + 1, 18),
         ("just-before", appended[39] - 1, 39),
     ] {
-        world.add_with(id, "acme", |destination| destination.start_ms = start_ms);
+        world.add_with(id, "acme", |destination| {
+            destination.start_ms = Some(start_ms);
+        });
         world.flush();
         let expected: Vec<String> = (first..40)
             .map(|number| format!("acme {number:02}"))
@@ -363,7 +365,9 @@ fn a_destination_that_starts_now_gets_what_is_appended_from_then_on() {
     world.append(["acme 2"]);
     world.clock.advance(Duration::from_secs(1));
     let now_ms = world.now_ms();
-    world.add_with("acme", "acme", |destination| destination.start_ms = now_ms);
+    world.add_with("acme", "acme", |destination| {
+        destination.start_ms = Some(now_ms);
+    });
     world.append(["acme 3"]);
     world.flush();
     assert_eq!(world.events("acme"), ["acme 3"]);

@@ -56,6 +56,8 @@ pub struct Encoded {
     pub bytes: Bytes,
     /// Their SHA-256.
     pub sha256: [u8; 32],
+    /// How many of its lines were appended at which times, in milliseconds since 1970.
+    pub appended: Vec<(i64, u64)>,
 }
 
 /// Why a plan's objects could not be made.
@@ -144,16 +146,22 @@ pub fn encode(
     plan: &DestinationPlan,
     encoding: &Encoding,
 ) -> Result<(Vec<Encoded>, DestinationPlan), EncodeError> {
-    let tag = Tag::of(&plan.organization, destination, &range.epoch);
+    let (organization, epoch) = (&plan.organization, &range.epoch);
+    let tag = Tag::of_life(organization, destination, plan.created_ms, epoch);
     let mut objects = Vec::new();
     let mut counts = Counts::default();
     for (hour, members) in catalog.hours(&plan.organization) {
+        if plan.hours.is_some_and(|hours| !hours.contain(hour)) {
+            continue;
+        }
         let own = members.iter().filter(|m| m.appended_ms >= plan.since_ms);
         let mut lines = 0;
         let mut parts = Vec::new();
+        let mut appended = Vec::new();
         for located in own {
             let (part, taken) = select(located, plan, &mut counts);
             lines += taken;
+            appended.push((located.appended_ms, taken));
             parts.extend(part);
         }
         if parts.is_empty() {
@@ -181,6 +189,7 @@ pub fn encode(
             },
             bytes,
             sha256,
+            appended,
         });
     }
     let filled = DestinationPlan {

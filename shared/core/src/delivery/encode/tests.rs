@@ -5,6 +5,7 @@ use flate2::read::MultiGzDecoder;
 use proptest::prelude::*;
 
 use super::*;
+use crate::delivery::replay::Hours;
 use crate::destination::{Location, Region};
 use crate::event::Event;
 use crate::id::{BucketName, KeyPrefix, Sequence};
@@ -73,6 +74,8 @@ fn plan(organization: &str, include: &[&str], since_ms: i64) -> DestinationPlan 
         },
         include: Selection::parse(include.iter().copied()).unwrap(),
         since_ms,
+        created_ms: None,
+        hours: None,
         objects: Vec::new(),
         counts: Counts::default(),
     }
@@ -134,6 +137,38 @@ fn members(bytes: &[u8]) -> usize {
 
 const LARGE: usize = 3000;
 const LIMIT: u64 = 2000;
+
+#[test]
+fn a_plan_of_some_hours_takes_these_alone_and_counts_nothing_of_the_others() {
+    let events = [
+        ("a", "1", "x.y", 0, 0),
+        ("a", "2", "x.y", 1, 0),
+        ("a", "3", "x.y", 2, 0),
+        ("a", "4", "x.y", 3, 0),
+    ];
+    let segments = marked(&[&events, &[events[1]]]);
+    let hour = |number: i64| Hour::of(jiff::Timestamp::from_second(number * 3600).unwrap());
+    let plan = DestinationPlan {
+        hours: Some(Hours {
+            first: hour(1).unwrap(),
+            last: hour(2).unwrap(),
+        }),
+        ..plan("a", &["x.y"], 0)
+    };
+    let (objects, plan) = encoded(&segments, &plan, LIMIT);
+    let texts: Vec<String> = objects.iter().map(|object| text(&object.bytes)).collect();
+    assert_eq!(texts, [lines_of(&events[1..2]), lines_of(&events[2..3])]);
+    assert_eq!((plan.counts.seen(), plan.counts.duplicates), (3, 1));
+}
+
+#[test]
+fn an_object_knows_when_its_lines_were_appended() {
+    let (first, second) = (("a", "1", "x.y", 0, 0), ("a", "2", "x.y", 0, 0));
+    let segments = marked(&[&[first], &[first, second]]);
+    let (objects, _) = encoded(&segments, &plan("a", &[], 0), LIMIT);
+    let appended: Vec<(i64, u64)> = objects[0].appended.clone();
+    assert_eq!(appended, [(0, 1), (1000, 1)]);
+}
 
 #[test]
 fn large_members_are_joined_byte_for_byte() {
