@@ -5,10 +5,13 @@
 //! caller can do. Nothing of the request goes into an error, so no secret can.
 
 use std::error::Error;
+use std::io;
 
+use aws_smithy_runtime_api::client::dns::ResolveDnsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use sealift_core::check::Obstacle;
 use sealift_core::ports::{Failure, StoreError};
 
 use crate::network::NotPublic;
@@ -89,6 +92,43 @@ pub(crate) fn spoils<E>(error: &SdkError<E, HttpResponse>, decision: &StoreError
     status(error) == Some(403)
         || matches!(decision, StoreError::Denied(_))
         || decision.failure().code == "ExpiredToken"
+}
+
+/// What stood in the way of a request that had no answer, as far as that can be told.
+pub(crate) fn obstacle<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Option<Obstacle> {
+    match error {
+        SdkError::TimeoutError(_) => Some(Obstacle::TimedOut),
+        SdkError::DispatchFailure(failure) => {
+            if find::<NotPublic>(error).is_some() {
+                Some(Obstacle::NotPublic)
+            } else if find::<ResolveDnsError>(error).is_some() {
+                Some(Obstacle::NoAddress)
+            } else if failure.is_timeout() {
+                Some(Obstacle::TimedOut)
+            } else {
+                find::<io::Error>(error).and_then(of_connection)
+            }
+        }
+        _ => None,
+    }
+}
+
+/// A failed handshake is an error of its own inside the connection's, and rustls calls what it
+/// does not like invalid data.
+fn of_connection(error: &io::Error) -> Option<Obstacle> {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<io::Error>());
+    match error.kind() {
+        _ if inner.is_some() => Some(Obstacle::Tls),
+        io::ErrorKind::InvalidData => Some(Obstacle::Tls),
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::AddrNotAvailable => Some(Obstacle::Unreachable),
+        io::ErrorKind::TimedOut => Some(Obstacle::TimedOut),
+        _ => None,
+    }
 }
 
 /// Turns a failure that a good answer tells of a part of what was asked, by its code alone, into

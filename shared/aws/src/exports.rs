@@ -14,7 +14,6 @@ use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use jiff::Timestamp;
-use sealift_core::destination;
 use sealift_core::id::ObjectKey;
 use sealift_core::policy::{Partition, permissions};
 use sealift_core::ports::{Clock, ExportPlace, ExportSink, ExportSinks, StoreError};
@@ -137,11 +136,8 @@ impl<C: Clock> CustomerExports<C> {
 
 /// Where the bucket is; `None` if S3 does not tell.
 ///
-/// A bucket's region is told to everybody, in a header of the answer, whether it is a success, a
-/// redirect or a refusal; and it is a refusal as a rule, since the session may not list the
-/// bucket. What a refusal means shows when something is written.
-///
-/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html>
+/// It is a refusal as a rule, since the session may not list the bucket. What a refusal means
+/// shows when something is written.
 async fn region(client: &Client, place: &ExportPlace) -> Result<Option<Region>, StoreError> {
     let target = format!("s3://{}", place.bucket);
     let asked = Request {
@@ -154,22 +150,15 @@ async fn region(client: &Client, place: &ExportPlace) -> Result<Option<Region>, 
         .expected_bucket_owner(place.bucket_owner.as_str())
         .send()
         .await;
-    let told = match &answer {
-        Ok(found) => found.bucket_region(),
-        Err(error) => match status(error) {
+    if let Err(error) = &answer {
+        match status(error) {
             // The answer to a HEAD has no body that could name the code.
-            Some(404) => {
-                let missing = asked.failure("NoSuchBucket", "there is no bucket of this name");
-                return Err(StoreError::Invalid(missing));
-            }
-            Some(300..=428) => error
-                .raw_response()
-                .and_then(|answer| answer.headers().get("x-amz-bucket-region")),
+            Some(404) => return Err(StoreError::Invalid(client::no_such_bucket(asked))),
+            Some(300..=428) => {}
             _ => return Err(store_error(asked, error)),
-        },
-    };
-    // It becomes a part of a host's name.
-    let told = told.and_then(|region| destination::Region::parse(region).ok());
+        }
+    }
+    let told = client::bucket_region(&answer);
     Ok(told.map(|region| Region::new(String::from(region))))
 }
 

@@ -25,15 +25,30 @@ impl fmt::Display for NotPublic {
 
 impl std::error::Error for NotPublic {}
 
-/// Refuses an endpoint whose host is an address, and not a public one.
+/// Refuses an endpoint whose host is an address, and not a public one; and one that is an address
+/// to the operating system alone, such as `127.1`.
 pub fn check_endpoint(endpoint: &Endpoint) -> Result<(), NotPublic> {
     let host = host(endpoint);
-    match host.parse() {
-        Ok(address) if !is_public(address) => Err(NotPublic {
-            host: host.to_owned(),
-        }),
-        _ => Ok(()),
+    let public = host.parse().map_or(!ends_in_a_number(host), is_public);
+    if public {
+        return Ok(());
     }
+    Err(NotPublic {
+        host: host.to_owned(),
+    })
+}
+
+/// No name of the public internet does, but addresses in their old forms do.
+///
+/// Source: <https://url.spec.whatwg.org/#ends-in-a-number-checker>
+fn ends_in_a_number(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let hexadecimal = last
+        .strip_prefix("0x")
+        .or_else(|| last.strip_prefix("0X"))
+        .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    hexadecimal || (!last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The host of an endpoint, without port and brackets.
@@ -181,6 +196,11 @@ mod tests {
             "https://169.254.169.254:443/",
             "https://[::1]:9000",
             "https://[fd00:ec2::254]",
+            "https://127.1",
+            "https://2130706433:9000",
+            "https://0x7f000001",
+            "https://10.0.0.0x1",
+            "https://0177.0.0.01.",
         ] {
             let endpoint = Endpoint::parse(inside).unwrap();
             assert!(check_endpoint(&endpoint).is_err(), "{inside}");
@@ -189,6 +209,8 @@ mod tests {
             "https://minio.example.com:9000",
             "https://8.8.8.8",
             "https://[2600::1]:1",
+            "https://1.example.com",
+            "https://s3.0x.example",
         ] {
             assert_eq!(check_endpoint(&Endpoint::parse(outside).unwrap()), Ok(()));
         }

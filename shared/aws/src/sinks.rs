@@ -11,14 +11,16 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use jiff::Timestamp;
+use sealift_core::check::{Obstacle, Trouble};
 use sealift_core::destination::{Credentials, Destination, Endpoint, KmsKeyArn, Location, Storage};
 use sealift_core::id::{DestinationId, ObjectKey, OrgId, RoleArn};
-use sealift_core::policy::{Partition, permissions};
-use sealift_core::ports::{Clock, ObjectSink, Sinks, StoreError};
+use sealift_core::policy::permissions::SessionPolicyTooLong;
+use sealift_core::policy::{Document, Partition, permissions};
+use sealift_core::ports::{Clock, ObjectSink, Sinks, StoreError, content_type};
 
 use crate::client;
 use crate::config::http_client_with;
-use crate::error::{Request, spoils, store_error};
+use crate::error::{Request, obstacle, spoils, store_error};
 use crate::network::{PublicResolver, check_endpoint};
 use crate::roles::{Roles, SHORT_SESSION, Session, Wanted, session_name, session_policy};
 use crate::vault::{AccessKeys, Vault};
@@ -141,15 +143,31 @@ impl<V: Vault, C: Clock> CustomerSinks<V, C> {
 
     async fn way(&self, destination: &Destination, location: &Location) -> Result<Way, StoreError> {
         let kms_key = destination.storage.kms_key_arn.as_ref();
-        let (session, kept_until) = match &destination.credentials {
+        let Location { bucket, prefix, .. } = location;
+        let narrow = |partition| permissions::session(partition, bucket, prefix, kms_key);
+        let (session, kept_until) = self.session(destination, narrow).await?;
+        Ok(Way {
+            client: self.client(destination, location, session),
+            credentials: destination.credentials.clone(),
+            kms_key: kms_key.cloned(),
+            kept_until,
+        })
+    }
+
+    /// Credentials for the destination, fetched now, and until when they may be kept. Those of a
+    /// role are narrowed by a policy; access keys are what they are.
+    pub(crate) async fn session(
+        &self,
+        destination: &Destination,
+        narrow: impl FnOnce(Partition) -> Result<Document, SessionPolicyTooLong> + Send,
+    ) -> Result<(aws_credential_types::Credentials, Timestamp), StoreError> {
+        match &destination.credentials {
             Credentials::IamRole {
                 role_arn,
                 external_id,
                 ..
             } => {
-                let Location { bucket, prefix, .. } = location;
-                let partition = Partition::of(role_arn);
-                let policy = permissions::session(partition, bucket, prefix, kms_key);
+                let policy = narrow(Partition::of(role_arn));
                 let organization = destination.organization.as_str();
                 let wanted = Wanted {
                     role: role_arn,
@@ -162,7 +180,7 @@ impl<V: Vault, C: Clock> CustomerSinks<V, C> {
                     credentials,
                     usable_until,
                 } = self.roles.assume(&wanted).await?;
-                (credentials, usable_until)
+                Ok((credentials, usable_until))
             }
             Credentials::AccessKeys => {
                 let AccessKeys {
@@ -176,18 +194,12 @@ impl<V: Vault, C: Clock> CustomerSinks<V, C> {
                     None,
                     "sealift-vault",
                 );
-                (credentials, self.roles.kept_until())
+                Ok((credentials, self.roles.kept_until()))
             }
-        };
-        Ok(Way {
-            client: self.client(destination, location, session),
-            credentials: destination.credentials.clone(),
-            kms_key: kms_key.cloned(),
-            kept_until,
-        })
+        }
     }
 
-    fn client(
+    pub(crate) fn client(
         &self,
         destination: &Destination,
         location: &Location,
@@ -217,22 +229,30 @@ impl<V: Vault, C: Clock> CustomerSinks<V, C> {
     }
 
     /// Refuses what must not be tried.
-    fn check(&self, destination: &Destination, location: &Location) -> Result<(), StoreError> {
+    pub(crate) fn check(
+        &self,
+        destination: &Destination,
+        location: &Location,
+    ) -> Result<(), Trouble> {
         let Some(endpoint) = &location.endpoint else {
             return Ok(());
         };
-        let asked = Request {
-            operation: "Connect",
-            target: endpoint.as_str(),
+        let refuse = |why: String, obstacle| {
+            let asked = Request {
+                operation: "Connect",
+                target: endpoint.as_str(),
+            };
+            let error = StoreError::Invalid(asked.failure("", why));
+            Err(Trouble { error, obstacle })
         };
-        let refuse = |why: String| Err(StoreError::Invalid(asked.failure("", why)));
         if matches!(destination.credentials, Credentials::IamRole { .. }) {
-            return refuse("a role's credentials go to AWS only".to_owned());
+            return refuse("a role's credentials go to AWS only".to_owned(), None);
         }
         if self.options.trusted_endpoints.contains(endpoint) {
             return Ok(());
         }
-        check_endpoint(endpoint).or_else(|error| refuse(error.to_string()))
+        check_endpoint(endpoint)
+            .or_else(|error| refuse(error.to_string(), Some(Obstacle::NotPublic)))
     }
 }
 
@@ -244,7 +264,8 @@ impl<V: Vault, C: Clock> Sinks for CustomerSinks<V, C> {
         destination: &Destination,
         location: &Location,
     ) -> Result<CustomerSink, StoreError> {
-        self.check(destination, location)?;
+        self.check(destination, location)
+            .map_err(|trouble| trouble.error)?;
         let place = Place {
             organization: destination.organization.clone(),
             destination: destination.id.clone(),
@@ -280,7 +301,7 @@ impl<V: Vault, C: Clock> Sinks for CustomerSinks<V, C> {
 
 /// The account that the bucket must belong to: without it, a bucket that was deleted and made
 /// anew by somebody else would receive the events.
-fn expected_owner(credentials: &Credentials) -> Option<String> {
+pub(crate) fn expected_owner(credentials: &Credentials) -> Option<String> {
     match credentials {
         Credentials::IamRole {
             role_arn,
@@ -310,15 +331,14 @@ impl CustomerSink {
         let at_aws = self.place.location.endpoint.is_none();
         self.storage.checksum.unwrap_or(at_aws)
     }
-}
 
-impl ObjectSink for CustomerSink {
-    async fn put(
+    /// Writes an object, and tells what stood in the way if there was no answer.
+    pub(crate) async fn send(
         &self,
         key: &ObjectKey,
         bytes: Bytes,
         sha256: &[u8; 32],
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), Trouble> {
         let bucket = &self.place.location.bucket;
         let storage = &self.storage;
         let kms_key = storage
@@ -333,7 +353,7 @@ impl ObjectSink for CustomerSink {
             .put_object()
             .bucket(bucket.as_str())
             .key(key.as_str())
-            .content_type("application/gzip")
+            .content_type(content_type(key))
             .set_checksum_sha256(digest)
             .set_expected_bucket_owner(self.owner.clone())
             .set_server_side_encryption(kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms))
@@ -352,9 +372,9 @@ impl ObjectSink for CustomerSink {
             operation: "PutObject",
             target: &target,
         };
-        answer.map(|_| ()).map_err(|error| {
-            let decision = store_error(asked, &error);
-            if spoils(&error, &decision) {
+        answer.map(|_| ()).map_err(|failed| {
+            let error = store_error(asked, &failed);
+            if spoils(&failed, &error) {
                 let Place {
                     organization,
                     destination,
@@ -362,7 +382,20 @@ impl ObjectSink for CustomerSink {
                 } = &self.place;
                 self.ways.forget_destination(organization, destination);
             }
-            decision
+            let obstacle = obstacle(&failed);
+            Trouble { error, obstacle }
         })
+    }
+}
+
+impl ObjectSink for CustomerSink {
+    async fn put(
+        &self,
+        key: &ObjectKey,
+        bytes: Bytes,
+        sha256: &[u8; 32],
+    ) -> Result<(), StoreError> {
+        let sent = self.send(key, bytes, sha256).await;
+        sent.map_err(|trouble| trouble.error)
     }
 }

@@ -5,6 +5,7 @@
 //! [`ObjectStore`](sealift_core::ports::ObjectStore) passes, this crate's [`MemoryStore`] as
 //! well as the adapter that speaks to S3, so what is proved on the one holds on the other.
 
+pub mod check;
 pub mod clock;
 pub mod conformance;
 pub mod entropy;
@@ -12,13 +13,16 @@ pub mod exports;
 pub mod scripted;
 pub mod sinks;
 pub mod store;
+pub mod vault;
 
+pub use check::ScriptedChecks;
 pub use clock::VirtualClock;
 pub use entropy::SeededEntropy;
 pub use exports::{MemoryBus, MemoryExports, MemorySource};
 pub use scripted::Script;
 pub use sinks::{MemorySink, MemorySinks};
 pub use store::MemoryStore;
+pub use vault::MemoryVault;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

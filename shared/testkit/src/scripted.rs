@@ -1,4 +1,4 @@
-//! Stores and sinks on which the test decides how each call goes.
+//! Stores, sinks, vaults, buses and checks on which the test decides how each call goes.
 
 use std::fmt;
 use std::future::Future;
@@ -16,6 +16,8 @@ use sealift_core::ports::{
 };
 
 use crate::{VirtualClock, lock};
+
+mod control;
 
 /// What is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,16 @@ pub enum Verb {
     Open,
     /// [`ObjectSink::put`].
     Put,
+    /// [`Vault::get`](sealift_core::vault::Vault::get).
+    GetKeys,
+    /// [`Vault::put`](sealift_core::vault::Vault::put).
+    PutKeys,
+    /// [`Vault::delete`](sealift_core::vault::Vault::delete).
+    DeleteKeys,
+    /// [`EventBus::put`](sealift_core::ports::EventBus::put).
+    Publish,
+    /// [`Checks::check`](sealift_core::check::Checks::check).
+    Check,
 }
 
 /// One call.

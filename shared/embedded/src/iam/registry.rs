@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -190,7 +190,7 @@ impl Registry {
         };
         let failed = |source| io_error(file, source);
         let text = serde_json::to_vec_pretty(&stored).map_err(|e| failed(e.into()))?;
-        write_private(file, &text).map_err(failed)
+        crate::private::write(file, &text).map_err(failed)
     }
 }
 
@@ -226,17 +226,4 @@ fn io_error(path: &Path, source: io::Error) -> IamError {
         path: path.to_owned(),
         source,
     }
-}
-
-/// Writes a file whole or not at all, readable by its owner alone from the first byte on.
-fn write_private(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = file.with_extension("json.new");
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut open = options.open(&draft)?;
-    open.write_all(bytes)?;
-    open.sync_all()?;
-    std::fs::rename(&draft, file)
 }
