@@ -7,12 +7,15 @@ use std::io::Write;
 use clap::{Parser, Subcommand};
 
 pub mod bench;
+pub mod cost;
 pub mod demo;
 pub mod export;
+pub mod onboard;
 pub mod policy;
 pub mod projects;
 pub mod redrive;
 pub mod segment;
+pub mod serve;
 pub mod stack;
 mod text;
 
@@ -35,10 +38,13 @@ enum Command {
     Demo(demo::DemoArgs),
     Export(export::ExportArgs),
     Projects(projects::ProjectsArgs),
+    Onboard(onboard::OnboardArgs),
     Policy(policy::PolicyArgs),
     Segment(segment::SegmentArgs),
+    Serve(serve::ServeArgs),
     Redrive(redrive::RedriveArgs),
     Bench(bench::BenchArgs),
+    Cost(cost::CostArgs),
 }
 
 impl Cli {
@@ -56,10 +62,13 @@ impl Cli {
             Command::Demo(args) => Box::pin(demo::run(args, out)).await,
             Command::Export(args) => Box::pin(export::run(args, out)).await,
             Command::Projects(args) => Box::pin(projects::run(args, out)).await,
+            Command::Onboard(args) => Box::pin(onboard::run(args, out)).await,
             Command::Policy(args) => policy::run(args, out),
             Command::Segment(args) => segment::run(&args, out),
+            Command::Serve(args) => Box::pin(serve::run(args, out)).await,
             Command::Redrive(args) => Box::pin(redrive::run(args, out)).await,
             Command::Bench(args) => bench::run(args, out),
+            Command::Cost(args) => Box::pin(cost::run(args, out)).await,
         }
     }
 }

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use audit_writer::Writer;
-use audit_writer::parked::{FOLDER, FORMAT, Parked};
 use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 use bytes::Bytes;
 use clap::Args;
@@ -23,6 +22,7 @@ use sealift_core::event::{Event, Reading, Shapes, read, split};
 use sealift_core::gzip::Level;
 use sealift_core::id::{BucketName, ObjectKey, Sequence};
 use sealift_core::log::Log;
+use sealift_core::parked::{FOLDER, FORMAT, Parked};
 use sealift_core::ports::{Clock, Conditional, Metadata, Object, ObjectStore};
 use sealift_core::segment::{EventDigest, Index};
 use sealift_core::sqs::{Batch, Record};

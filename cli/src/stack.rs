@@ -18,25 +18,27 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sealift_aws::sinks::{AwsEndpoints, Options as SinkOptions};
-use sealift_aws::vault::{AccessKeys, Vault};
 use sealift_aws::{CustomerSinks, OsEntropy, S3Store, SystemClock};
 use sealift_core::Timestamp;
 use sealift_core::destination::{Destination, DestinationSet, shard_of};
 use sealift_core::document::Saved;
 use sealift_core::id::{AccountId, BucketName, RoleArn};
-use sealift_core::ports::{Clock, Entropy, Failure, ObjectStore, StoreError};
+use sealift_core::ports::{Clock, Entropy, ObjectStore};
 use sealift_core::provision::template::SLUG;
 use sealift_core::sqs::Batch;
 use sealift_embedded::braintrust::DataPlane;
 use sealift_embedded::bus::{Bus, Handler, JumpingClock, Timeline, object_created};
 use sealift_embedded::iam::{Platform, Secret};
 use sealift_embedded::template::{Deployment, Template, Wiring};
+use sealift_embedded::vault::FileVault;
 use sealift_embedded::{Embedded, Options};
 use serde_json::{Value, json};
 
+mod destinations;
 mod exports;
 pub mod platform;
 mod projects;
+mod relay;
 
 /// The template that is deployed, and that the embedded stack takes its wiring from.
 pub const TEMPLATE: &str = include_str!("../../template.yaml");
@@ -75,6 +77,7 @@ pub struct Stack {
     /// Braintrust, as far as exports need it.
     pub api: DataPlane,
     sdk: SdkConfig,
+    vault: FileVault,
     api_key: String,
     shards: u16,
     export_shards: u16,
@@ -90,21 +93,7 @@ impl Stack {
         let clock = Arc::new(JumpingClock::starting_at(SystemClock.now(), SystemClock));
         let api_key = platform::api_key();
         let api = platform::start(data, clock.clone(), &api_key).await?;
-        parameters.extend([
-            ("ApiUrl".to_owned(), api.url()),
-            ("CreateExportBucket".to_owned(), "true".to_owned()),
-            (
-                "OrganizationId".to_owned(),
-                api.organization().id.to_string(),
-            ),
-            // Every project's traces, from the first on.
-            (
-                "ProvisionPath".to_owned(),
-                format!("s3://{EXPORT_BUCKET}/braintrust/{SLUG}/traces"),
-            ),
-            ("ProvisionRoleArn".to_owned(), export_role()),
-            ("ProvisionStart".to_owned(), "0".to_owned()),
-        ]);
+        parameters.extend(own_parameters(&api, clock.now()));
         let deployment = Deployment {
             stack: "sealift".to_owned(),
             account: ACCOUNT.to_owned(),
@@ -172,6 +161,8 @@ impl Stack {
             export_role: RoleArn::parse(export_role())?,
             api,
             sdk,
+            // Only its owner may read it.
+            vault: FileVault::open(data.join("vault"))?,
             api_key,
             aws,
         };
@@ -180,6 +171,8 @@ impl Stack {
         stack.create_export_role()?;
         stack.register_exports(&wiring, export)?;
         stack.register_fanout(&wiring)?;
+        stack.register_relay(&wiring)?;
+        stack.register_check(&wiring)?;
         stack.catch_up_with_the_past().await?;
         Ok(stack)
     }
@@ -242,11 +235,17 @@ impl Stack {
             writer.level,
         );
         let options = self.ways_through(config.principal_role);
-        let sinks = CustomerSinks::new(self.sdk.clone(), options, NoVault, self.clock.clone());
+        let sinks = CustomerSinks::new(
+            self.sdk.clone(),
+            options,
+            self.vault.clone(),
+            self.clock.clone(),
+        );
         let delivery = Delivery::new(
             self.log_store(),
             self.state_store(),
             sinks,
+            self.own_bus(),
             self.clock.clone(),
             OsEntropy,
             config.settings,
@@ -331,6 +330,31 @@ fn variables(wiring: &Wiring, function: &str) -> anyhow::Result<BTreeMap<String,
     Ok(function.environment.clone())
 }
 
+/// What the stack is deployed with: the embedded Braintrust, and an export for each of its projects.
+fn own_parameters(api: &DataPlane, now: Timestamp) -> [(String, String); 8] {
+    [
+        ("ApiUrl".to_owned(), api.url()),
+        ("CreateExportBucket".to_owned(), "true".to_owned()),
+        (
+            "OrganizationId".to_owned(),
+            api.organization().id.to_string(),
+        ),
+        // Every project's traces, from the first on.
+        (
+            "ProvisionPath".to_owned(),
+            format!("s3://{EXPORT_BUCKET}/braintrust/{SLUG}/traces"),
+        ),
+        ("ProvisionRoleArn".to_owned(), export_role()),
+        ("ProvisionStart".to_owned(), "0".to_owned()),
+        (
+            "RelayOrganizationId".to_owned(),
+            api.organization().id.to_string(),
+        ),
+        // Not with the relay's first run: what happens before it is relayed, too.
+        ("RelayStart".to_owned(), format!("{now:.0}")),
+    ]
+}
+
 /// The writer, called as Lambda calls it.
 struct WriterFunction(Writer<S3Store, Arc<Time>, OsEntropy>);
 
@@ -345,9 +369,19 @@ impl Handler for WriterFunction {
     }
 }
 
+/// Delivery's logic, on the embedded stack.
+type StackDelivery = Delivery<
+    S3Store,
+    S3Store,
+    CustomerSinks<FileVault, Arc<Time>>,
+    exports::OwnBus,
+    Arc<Time>,
+    OsEntropy,
+>;
+
 /// Delivery, called as Lambda calls it.
 struct DeliveryFunction {
-    delivery: Delivery<S3Store, S3Store, CustomerSinks<NoVault, Arc<Time>>, Arc<Time>, OsEntropy>,
+    delivery: StackDelivery,
     clock: Arc<Time>,
 }
 
@@ -363,21 +397,5 @@ impl Handler for DeliveryFunction {
             serde_json::to_value(audit_delivery::Response::default()).map_err(|e| e.to_string())
         }
         .boxed()
-    }
-}
-
-/// The embedded stack has no vault yet: its destinations are entered by roles.
-#[derive(Debug)]
-struct NoVault;
-
-impl Vault for NoVault {
-    async fn get(&self, destination: &Destination) -> Result<AccessKeys, StoreError> {
-        Err(StoreError::Denied(Failure {
-            operation: "GetParameter".to_owned(),
-            target: format!("the access keys of {}", destination.id),
-            code: String::new(),
-            message: "the embedded stack keeps no access keys; use a role".to_owned(),
-            request_id: String::new(),
-        }))
     }
 }

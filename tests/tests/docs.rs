@@ -14,6 +14,8 @@ mod export_scene;
 mod page;
 #[path = "docs/provision_scene.rs"]
 mod provision_scene;
+#[path = "docs/relay_scene.rs"]
+mod relay_scene;
 #[path = "docs/scene.rs"]
 mod scene;
 
@@ -40,13 +42,22 @@ fn set<'a>(of: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
 }
 
 /// The functions: their page, their resources in the template, the variables that they read.
-fn functions() -> [(&'static str, &'static str, BTreeSet<String>); 5] {
+fn functions() -> [(&'static str, &'static str, BTreeSet<String>); 8] {
+    let control = control_api::VARIABLES;
+    let (relay, check) = (audit_relay::VARIABLES, destination_check::VARIABLES);
     let (writer, delivery) = (audit_writer::VARIABLES, audit_delivery::VARIABLES);
     let fanout = project_fanout::VARIABLES;
     let (dispatch, export) = (export_dispatch::VARIABLES, interval_export::VARIABLES);
     [
+        ("functions/audit-relay", "AuditRelay", set(relay)),
         ("functions/audit-writer", "AuditWriter", set(writer)),
         ("functions/audit-delivery", "AuditDelivery", set(delivery)),
+        ("functions/control-api", "ControlApi", set(control)),
+        (
+            "functions/destination-check",
+            "DestinationCheck",
+            set(check),
+        ),
         ("functions/export-dispatch", "ExportDispatch", set(dispatch)),
         ("functions/interval-export", "IntervalExport", set(export)),
         ("functions/project-fanout", "ProjectFanout", set(fanout)),
@@ -102,6 +113,7 @@ fn the_examples_of_the_formats_are_what_the_code_writes() {
     let mut written = scene::examples();
     written.extend(export_scene::examples());
     written.extend(provision_scene::examples());
+    written.extend(relay_scene::examples());
     let names = |of: &BTreeMap<&str, String>| set(of.keys().copied());
     assert_eq!(names(&shown), names(&written));
     for (name, written) in written {
@@ -279,8 +291,11 @@ fn no_crate_links_what_it_may_not_know() {
     let runs = ["tokio", "hyper", "tracing", "lambda_runtime", "s3s"];
     let sdk = ["aws-config", "aws-sdk-", "aws-smithy-"];
     let functions = [
+        "audit-relay",
         "audit-writer",
         "audit-delivery",
+        "control-api",
+        "destination-check",
         "export-dispatch",
         "interval-export",
         "project-fanout",
@@ -292,7 +307,7 @@ fn no_crate_links_what_it_may_not_know() {
             .chain(["sealift-embedded", "sealift-testkit"])
             .collect()
     };
-    let rules: [(&str, Vec<&str>); 11] = [
+    let rules: [(&str, Vec<&str>); 15] = [
         ("sealift-core", [&runs[..], &sdk, &["sealift-"]].concat()),
         ("sealift-testkit", [&runs[..], &sdk].concat()),
         (
@@ -313,8 +328,12 @@ fn no_crate_links_what_it_may_not_know() {
             [&sdk[..], &functions, &["sealift-aws"]].concat(),
         ),
         ("sealift-rows", [&runs[..], &sdk, &functions].concat()),
+        ("audit-relay", except("audit-relay")),
         ("audit-writer", except("audit-writer")),
         ("audit-delivery", except("audit-delivery")),
+        ("destination-check", except("destination-check")),
+        ("control-api", except("control-api")),
+        ("destination-check", except("destination-check")),
         ("export-dispatch", except("export-dispatch")),
         ("interval-export", except("interval-export")),
         ("project-fanout", except("project-fanout")),

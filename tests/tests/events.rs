@@ -115,6 +115,10 @@ fn messages_are_as_sqs_hands_them_over() {
         let Some(records) = json["Records"].as_array() else {
             let direct = [
                 "audit-delivery.tick.json",
+                "audit-relay.tick.json",
+                "control-api.create.json",
+                "control-api.status.json",
+                "destination-check.sweep.json",
                 "export-dispatch.finished.json",
                 "export-dispatch.tick.json",
                 "project-fanout.created.json",
@@ -301,6 +305,7 @@ fn every_usable_event_of_the_files_arrives_at_its_organization_once() {
         world.bucket.clone(),
         state,
         sinks.clone(),
+        MemoryBus::default(),
         world.clock.clone(),
         SeededEntropy::new(3),
         Settings::default(),
@@ -347,7 +352,9 @@ fn destination(organization: &str) -> Destination {
         id: id(organization),
         organization: OrgId::parse(organization).unwrap(),
         status: Status::Streaming,
-        start_ms: 0,
+        held: None,
+        created_ms: None,
+        start_ms: Some(0),
         location: Location {
             endpoint: None,
             region: Region::parse("us-east-1").unwrap(),
@@ -358,5 +365,6 @@ fn destination(organization: &str) -> Destination {
         credentials: Credentials::AccessKeys,
         include: Selection::default(),
         storage: Storage::default(),
+        replays: Vec::new(),
     }
 }

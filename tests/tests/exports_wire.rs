@@ -15,5 +15,7 @@ mod scene;
 mod secret;
 #[path = "wire/uploads.rs"]
 mod uploads;
+#[path = "wire/vault.rs"]
+mod vault;
 #[path = "wire/ways.rs"]
 mod ways;

@@ -436,6 +436,14 @@ impl Vault for NoVault {
     async fn get(&self, _: &Destination) -> Result<AccessKeys, StoreError> {
         unreachable!("the destination has a role")
     }
+
+    async fn put(&self, _: &Destination, _: &AccessKeys) -> Result<(), StoreError> {
+        unreachable!("a delivery stores no keys")
+    }
+
+    async fn delete(&self, _: &Destination) -> Result<(), StoreError> {
+        unreachable!("a delivery deletes no keys")
+    }
 }
 
 /// The platform's principal and a tenant's role and bucket, with real trust between them.

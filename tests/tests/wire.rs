@@ -44,6 +44,14 @@ impl Vault for OneKeyVault {
             secret_access_key: VAULT_SECRET.to_owned(),
         })
     }
+
+    async fn put(&self, _: &Destination, _: &AccessKeys) -> Result<(), StoreError> {
+        unreachable!("a delivery stores no keys")
+    }
+
+    async fn delete(&self, _: &Destination) -> Result<(), StoreError> {
+        unreachable!("a delivery deletes no keys")
+    }
 }
 
 /// S3 and STS in one, and sinks that go there.

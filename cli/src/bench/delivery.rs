@@ -136,6 +136,8 @@ fn plan(organization: &OrgId) -> anyhow::Result<(DestinationId, DestinationPlan)
         },
         include: Selection::default(),
         since_ms: 0,
+        created_ms: None,
+        hours: None,
         objects: Vec::new(),
         counts: Counts::default(),
     };

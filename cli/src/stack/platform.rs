@@ -118,14 +118,20 @@ pub(super) async fn start(data: &Path, clock: Arc<Time>, key: &str) -> anyhow::R
     let options = DataPlaneOptions::new(organization, Secret::new(key), clock, Arc::new(OsEntropy));
     let api = DataPlane::start(options).await?;
     for (id, name) in &platform.projects {
-        api.add_project(id, name)?;
-        let path = rows_of(data, id);
-        if path.exists() {
-            let file = BufReader::new(File::open(&path)?);
-            let rows = file.lines().collect::<Result<Vec<_>, _>>()?;
-            api.load(id, rows.into_iter().map(Bytes::from))
-                .with_context(|| format!("{} cannot be used", path.display()))?;
-        }
+        api.restore_project(id, name)?;
+        load_rows(&api, data, id)?;
     }
     Ok(api)
+}
+
+/// Gives the embedded Braintrust the rows that the folder has of a project.
+pub fn load_rows(api: &DataPlane, data: &Path, project: &ProjectId) -> anyhow::Result<()> {
+    let path = rows_of(data, project);
+    if path.exists() {
+        let file = BufReader::new(File::open(&path)?);
+        let rows = file.lines().collect::<Result<Vec<_>, _>>()?;
+        api.load(project, rows.into_iter().map(Bytes::from))
+            .with_context(|| format!("{} cannot be used", path.display()))?;
+    }
+    Ok(())
 }

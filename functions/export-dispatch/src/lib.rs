@@ -24,6 +24,7 @@ use sealift_core::export::registry::{Registry, RegistryError};
 use sealift_core::export::source::LogSource;
 use sealift_core::export::timetable::{Entry, Timetable};
 use sealift_core::id::AutomationId;
+use sealift_core::metrics::TARGET;
 use sealift_core::ports::{Clock, Entropy, EventBus, ObjectStore};
 
 pub use self::config::{Config, VARIABLES};
@@ -82,6 +83,8 @@ pub struct Report {
     pub surveys: u32,
     /// Events that the bus refused; their automations stay due.
     pub refused: usize,
+    /// Automations that have had no success for two of their intervals.
+    pub overdue: usize,
     /// Whether another dispatcher was quicker.
     pub overtaken: bool,
 }
@@ -140,6 +143,13 @@ where
         // Boxed: the futures of all that it may do, one in another, are beyond what the compiler
         // looks into.
         let report = Box::pin(self.dispatch(deadline)).await?;
+        tracing::info!(
+            target: TARGET,
+            exports_started = report.started,
+            exports_waiting = report.waiting,
+            exports_refused = report.refused,
+            exports_overdue = report.overdue,
+        );
         if report.due > 0 {
             let Report {
                 due,
@@ -183,17 +193,23 @@ where
                     FinishedAs::Done | FinishedAs::More => {
                         entry.position = finished.position;
                         entry.attempts = 0;
+                        // One that has more to do has not caught up, but gets on.
+                        entry.fresh_ms = Some(now_ms);
                         entry.quiet = finished.rows == 0 && finished.outcome == FinishedAs::Done;
                         if finished.outcome == FinishedAs::More {
                             entry.wake(now_ms);
                         }
                     }
                     FinishedAs::Failed => {
+                        entry.fresh_ms.get_or_insert(now_ms);
                         entry.quiet = false;
                         entry.retry(now_ms, finished.retry_after_ms);
                     }
                     // Somebody has to change something; the timetable goes on meanwhile.
-                    FinishedAs::Refused => entry.attempts = entry.attempts.saturating_add(1),
+                    FinishedAs::Refused => {
+                        entry.fresh_ms.get_or_insert(now_ms);
+                        entry.attempts = entry.attempts.saturating_add(1);
+                    }
                     FinishedAs::Skipped => {}
                 }
             })
@@ -203,8 +219,9 @@ where
     async fn dispatch(&self, deadline: Timestamp) -> Result<Report, RegistryError> {
         let mut report = Report::default();
         let now_ms = self.now_ms();
-        let due = self.due(now_ms).await?;
+        let (due, overdue) = self.due(now_ms).await?;
         report.due = due.len();
+        report.overdue = overdue;
         if due.is_empty() {
             return Ok(report);
         }
@@ -225,7 +242,7 @@ where
         report.surveys = surveyed.surveys;
         report.quiet = surveyed.nothing_new.len();
         report.waiting += surveyed.waiting;
-        self.move_on(&surveyed.nothing_new, now_ms).await?;
+        self.move_on(&surveyed.nothing_new, now_ms, true).await?;
         self.start_all(surveyed.woken, &mut ledger, now_ms, deadline, &mut report)
             .await?;
         Ok(report)
@@ -262,9 +279,9 @@ where
         Ok(goes_on)
     }
 
-    /// What is due, of all shards.
-    async fn due(&self, now_ms: i64) -> Result<Vec<Candidate>, RegistryError> {
-        let mut due = Vec::new();
+    /// What is due, of all shards, and how many are overdue.
+    async fn due(&self, now_ms: i64) -> Result<(Vec<Candidate>, usize), RegistryError> {
+        let (mut due, mut overdue) = (Vec::new(), 0);
         for shard in 0..self.settings.shards {
             let Some(table) = Timetable::place(shard).load(&self.registry.store).await? else {
                 continue;
@@ -273,6 +290,8 @@ where
             if is != wanted {
                 return Err(RegistryError::Shards { is, wanted });
             }
+            let entries = table.body.entries.values();
+            overdue += entries.filter(|entry| entry.is_overdue(now_ms)).count();
             let entries = table.body.entries.into_iter();
             due.extend(
                 entries
@@ -280,7 +299,7 @@ where
                     .map(|(id, entry)| Candidate { id, entry }),
             );
         }
-        Ok(due)
+        Ok((due, overdue))
     }
 
     /// The ledger with what became available since; `None` if another dispatcher was quicker.
@@ -377,7 +396,7 @@ where
         }
         report.started += told.len();
         report.refused += untold.len();
-        self.move_on(&told, now_ms).await?;
+        self.move_on(&told, now_ms, false).await?;
         if !untold.is_empty() {
             let mut budget = ledger.body.clone();
             for name in &untold {
@@ -389,7 +408,12 @@ where
     }
 
     /// Moves automations to their next time, unless somebody has set it meanwhile.
-    async fn move_on(&self, candidates: &[Candidate], now_ms: i64) -> Result<(), RegistryError> {
+    async fn move_on(
+        &self,
+        candidates: &[Candidate],
+        now_ms: i64,
+        fresh: bool,
+    ) -> Result<(), RegistryError> {
         let mut by_shard: BTreeMap<u16, Vec<&Candidate>> = BTreeMap::new();
         for candidate in candidates {
             let shard =
@@ -404,6 +428,9 @@ where
                         let entry = table.entries.get_mut(id);
                         if let Some(entry) = entry.filter(|e| e.next_ms == seen.next_ms) {
                             entry.move_on(id, now_ms);
+                            if fresh {
+                                entry.fresh_ms = Some(now_ms);
+                            }
                         }
                     }
                     (Some(&table) != there).then_some(table)

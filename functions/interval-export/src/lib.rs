@@ -21,7 +21,7 @@ use sealift_core::document::DocumentError;
 use sealift_core::export::message::{BadMessage, Message};
 use sealift_core::export::registry::{Registry, RegistryError};
 use sealift_core::export::source::LogSource;
-use sealift_core::ports::{Clock, Entropy, EventBus, ExportSinks, ObjectStore};
+use sealift_core::ports::{Clock, Entropy, EventBus, ExportSinks, ObjectStore, StoreError};
 use sealift_core::sqs::{Batch, Failure, Response};
 
 pub use self::config::{Config, VARIABLES};
@@ -31,6 +31,7 @@ mod config;
 mod file;
 mod manifest;
 mod reading;
+mod reset;
 mod run;
 mod way;
 
@@ -78,6 +79,12 @@ pub enum ExportError {
     /// A document could not be read or written.
     #[error(transparent)]
     Registry(RegistryError),
+    /// The position cannot be used.
+    #[error("the cursor cannot be set: {0}")]
+    Reset(String),
+    /// The cursor was set, and the bus did not take the audit entry of that.
+    #[error("the cursor was set, and the audit entry of that comes again: {0}")]
+    Untold(StoreError),
 }
 
 impl From<RegistryError> for ExportError {
@@ -155,24 +162,13 @@ where
 
     async fn message(&self, body: &[u8], deadline: Timestamp) -> Result<(), ExportError> {
         let message = Message::parse(body)?;
-        let now = self.clock.now();
-        let now_ms = now.as_millisecond();
+        let now_ms = self.now_ms();
         let done = match &message {
             Message::Due(due) => self.run(due, deadline).await.map(|_| ()),
-            Message::Reset(reset) => {
-                let position = reset
-                    .start
-                    .position(now)
-                    .map_err(|error| BadMessage::Malformed(error.to_string()))?;
-                self.registry
-                    .reset(
-                        &reset.automation_id,
-                        position,
-                        reset.event_id.as_deref(),
-                        now_ms,
-                    )
-                    .await
-            }
+            Message::Reset(reset) => match Box::pin(self.reset(reset)).await {
+                Err(ExportError::Registry(error)) => Err(error),
+                other => return other,
+            },
             Message::Pause(control) => {
                 self.registry
                     .set_active(&control.automation_id, false, now_ms)

@@ -10,6 +10,7 @@ use sealift_core::export::name::Names;
 use sealift_core::export::registry::{Registry, RegistryError};
 use sealift_core::export::source::{LogSource, SourceError, XactRange};
 use sealift_core::id::{AutomationId, XactId};
+use sealift_core::metrics::TARGET;
 use sealift_core::ports::{Clock, Entropy, EventBus, ExportSinks, ObjectStore, StoreError};
 
 use crate::Export;
@@ -357,6 +358,7 @@ where
         let counts = claim.map_or_else(Counts::default, |claim| Counts::of(&claim.files));
         let requests = self.used(&work);
         let now_ms = self.now_ms();
+        let began_ms = claim.map_or(now_ms, |claim| claim.started_ms);
         let ended = outcome.clone();
         let listed = work.listed;
         let saved = self
@@ -373,6 +375,7 @@ where
             Err(_) => return Ok(Report::Overtaken),
         }
         log(&work, &outcome, counts, requests);
+        measure(&outcome, counts, requests, now_ms - began_ms);
         let finished = Finished {
             automation_id: id.clone(),
             run: work.run.clone(),
@@ -413,6 +416,7 @@ where
             .await?;
         let error = &failure.failure;
         tracing::error!(automation = %id, %error, fault = ?failure.fault, "export of {id} cannot run: {error}");
+        measure(&outcome, Counts::default(), 0, 0);
         let mut finished = nothing_done(due, finished_as(&outcome));
         finished.generation = cursor.generation;
         finished.position = cursor.position;
@@ -453,6 +457,29 @@ where
             }
         }
     }
+}
+
+/// Tells the metrics of a run.
+fn measure(outcome: &Outcome, counts: Counts, requests: u64, duration_ms: i64) {
+    use sealift_core::export::advice::Fault;
+    let fault = match outcome {
+        Outcome::Failed { failure } => Some(failure.fault),
+        _ => None,
+    };
+    let at_fault = |whose: Fault| u64::from(fault == Some(whose));
+    tracing::info!(
+        target: TARGET,
+        export_runs_done = u64::from(fault.is_none()),
+        export_files = counts.files,
+        export_rows = counts.rows,
+        export_bytes = counts.file_bytes,
+        export_requests = requests,
+        export_duration_ms = duration_ms,
+        export_failures_passing = at_fault(Fault::Passing),
+        export_failures_customer = at_fault(Fault::Customer),
+        export_failures_operator = at_fault(Fault::Operator),
+        export_failures_automation = at_fault(Fault::Automation),
+    );
 }
 
 /// A run that read until its deadline and has not come to the end of one transaction would do

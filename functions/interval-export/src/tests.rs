@@ -4,6 +4,7 @@ mod crashes;
 mod failures;
 mod fate;
 mod ranges;
+mod resets;
 mod review;
 mod schedules;
 mod traces;
@@ -252,7 +253,10 @@ impl World {
 
     /// What was told of the ends of runs.
     fn told(&self) -> Vec<Finished> {
-        let entries = self.bus.take().into_iter().map(|entry| {
+        let own =
+            |entry: &sealift_core::ports::BusEntry| entry.source == sealift_core::audit::OWN_SOURCE;
+        let entries = self.bus.take().into_iter().filter(|entry| !own(entry));
+        let entries = entries.map(|entry| {
             let text = format!(
                 r#"{{"detail-type":"{}","detail":{}}}"#,
                 entry.detail_type, entry.detail

@@ -3,7 +3,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sealift_core::metrics::TARGET;
 use sealift_core::ports::{Clock, Entropy};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::metrics::Metrics;
 
 /// The machine's clock, and sleep on the tokio runtime.
 #[derive(Debug, Clone, Copy, Default)]
@@ -52,18 +58,29 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Sends log lines to standard output as JSON, one object a line, as CloudWatch takes them.
-/// `filter` says what is logged, in the syntax of
-/// <https://docs.rs/tracing-subscriber/latest/tracing_subscriber/filter/struct.EnvFilter.html>.
+/// Sends log lines and metrics to standard output as JSON, one object a line, as CloudWatch takes
+/// them. `filter` says what is logged, in the syntax of
+/// <https://docs.rs/tracing-subscriber/latest/tracing_subscriber/filter/struct.EnvFilter.html>;
+/// metrics are written whatever it says.
 pub fn log_as_json(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    tracing_subscriber::fmt()
+    let mut filter = EnvFilter::new(filter);
+    // They are no lines of the log.
+    if let Ok(none) = format!("{TARGET}=off").parse() {
+        filter = filter.add_directive(none);
+    }
+    let log = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
         .without_time()
-        .with_env_filter(filter)
+        .with_filter(filter);
+    let function = environment("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
+    let metrics = Metrics::new(function, SystemClock, std::io::stdout);
+    let metrics = metrics.with_filter(Targets::new().with_target(TARGET, LevelFilter::INFO));
+    tracing_subscriber::registry()
+        .with(log)
+        .with(metrics)
         .init();
 }
 

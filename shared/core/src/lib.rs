@@ -9,6 +9,8 @@
 pub use jiff::Timestamp;
 
 pub mod audit;
+pub mod check;
+pub mod control;
 pub mod delivery;
 pub mod destination;
 pub mod document;
@@ -19,11 +21,16 @@ pub mod gzip;
 pub mod id;
 pub mod log;
 pub mod lookback;
+pub mod metrics;
+pub mod parked;
 pub mod partition;
 pub mod policy;
 pub mod ports;
 pub mod provision;
+pub mod relay;
+pub mod role_check;
 pub mod segment;
 pub mod selection;
 pub mod sqs;
 pub mod variables;
+pub mod vault;

@@ -247,7 +247,8 @@ impl<C: Timeline> Bus<C> {
         Ok(())
     }
 
-    fn handler(&self, function: &str) -> Result<Arc<dyn Handler>, RunError> {
+    /// The handler of a function, by its logical id: to put another around it.
+    pub fn handler(&self, function: &str) -> Result<Arc<dyn Handler>, RunError> {
         let handlers = lock(&self.shared.handlers);
         let handler = handlers.get(function).map(Arc::clone);
         handler.ok_or_else(|| RunError::NoHandler(function.to_owned()))

@@ -10,12 +10,14 @@
 //! <data>/s3/<bucket>/<key>   an object, as a plain file
 //! <data>/s3-*/               what S3 knows of buckets, objects and unfinished uploads
 //! <data>/iam/                roles and users
+//! <data>/vault/              customers' access keys, if a [`FileVault`] is kept there
 //! <data>/lock                held for as long as the process runs on the folder
 //! ```
 
 mod context;
 mod embedded;
 mod notification;
+mod private;
 mod s3;
 mod server;
 mod shared;
@@ -29,6 +31,8 @@ pub mod iam;
 pub mod pattern;
 pub mod request_log;
 pub mod template;
+pub mod vault;
 
 pub use embedded::{CreateBucketError, Embedded, Options, StartError};
 pub use notification::ObjectCreated;
+pub use vault::FileVault;

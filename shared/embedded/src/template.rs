@@ -3,8 +3,9 @@
 //! [`Template`] is `template.yaml` as JSON, with CloudFormation's short tags written out
 //! (`!Ref X` is `{"Ref": "X"}`). [`Template::wiring`] takes from it what the embedded
 //! [bus](crate::bus) needs: buses, rules, queues, mappings, schedules and the functions'
-//! variables, with every reference resolved for a [`Deployment`]. What would change how events
-//! flow and is not understood is an error that names resource and property.
+//! variables, with every reference resolved for a [`Deployment`]. [`Template::permissions`] takes
+//! the roles and policies in the same way. What would change how events flow or who may do what,
+//! and is not understood, is an error that names resource and property.
 //!
 //! Source: <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html>
 
@@ -12,12 +13,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+pub use self::permissions::{Permissions, Role};
 pub use self::wiring::{
     Bucket, Function, Mapping, Queue, Redrive, Rule, Schedule, Target, TargetOf, Wiring,
 };
 use crate::pattern::InvalidPattern;
 
 mod node;
+mod permissions;
 mod read;
 mod resolve;
 mod wiring;
@@ -128,6 +131,11 @@ impl Template {
     pub fn wiring(&self, deployment: &Deployment) -> Result<Wiring, TemplateError> {
         read::wiring(self, deployment)
     }
+
+    /// Who may do what in a deployment of it.
+    pub fn permissions(&self, deployment: &Deployment) -> Result<Permissions, TemplateError> {
+        permissions::permissions(self, deployment)
+    }
 }
 
 #[cfg(test)]
@@ -217,8 +225,9 @@ mod tests {
                 .matches(&object("sealift-state", "log/00000000000000000001"))
         );
         assert_eq!(wiring.queues["DeliveryQueue"].delay, Duration::from_secs(7));
-        assert_eq!(wiring.schedules[0].every, Duration::from_mins(1));
-        assert_eq!(wiring.schedules[0].function, "AuditDelivery");
+        let mut schedules = wiring.schedules.iter();
+        let schedule = schedules.find(|schedule| schedule.function == "AuditDelivery");
+        assert_eq!(schedule.unwrap().every, Duration::from_mins(1));
     }
 
     #[test]

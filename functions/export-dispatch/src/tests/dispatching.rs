@@ -190,3 +190,30 @@ fn a_users_query_is_started_without_a_survey() {
     let report = world.tick();
     assert_eq!((report.started, report.surveys), (1, 0));
 }
+
+#[test]
+fn an_automation_without_success_for_two_intervals_is_counted_until_it_has_one() {
+    let world = World::new();
+    world.add("a");
+    world.tick();
+    for _ in 0..3 {
+        world.finish("a", |finished| finished.outcome = FinishedAs::Failed);
+        world.clock.advance(Duration::from_hours(1));
+        world.tick();
+    }
+    assert_eq!(world.tick().overdue, 1);
+    world.finish("a", |finished| finished.outcome = FinishedAs::Done);
+    assert_eq!(world.tick().overdue, 0);
+    // One that is paused is not waited for, and one that is resumed has its time anew.
+    let registry = world.registry();
+    let a = id("a");
+    let set = |active| {
+        let set = registry.set_active(&a, active, world.now_ms());
+        set.now_or_never().unwrap().unwrap();
+    };
+    set(false);
+    world.clock.advance(Duration::from_hours(9));
+    assert_eq!(world.tick().overdue, 0);
+    set(true);
+    assert_eq!(world.tick().overdue, 0);
+}

@@ -267,6 +267,9 @@ impl<S: ObjectStore, E: Entropy> Registry<S, E> {
             .await?;
         self.update_entry(id, |entry| {
             entry.interval_seconds = plan.interval_seconds;
+            if entry.paused && automation.is_active() {
+                entry.fresh_ms = Some(now_ms);
+            }
             entry.paused = !automation.is_active();
             entry.next_ms = entry.next_ms.min(now_ms);
             entry.quiet = false;
@@ -318,6 +321,7 @@ impl<S: ObjectStore, E: Entropy> Registry<S, E> {
             .await?;
         self.update_entry(id, |entry| {
             if active && entry.paused {
+                entry.fresh_ms = Some(now_ms);
                 entry.next_ms = now_ms;
                 entry.quiet = false;
             }
@@ -413,5 +417,6 @@ fn entry_of(automation: &Automation, plan: &ExportPlan, start: XactId, now_ms: i
         position: start,
         generation: 0,
         attempts: 0,
+        fresh_ms: Some(now_ms),
     }
 }

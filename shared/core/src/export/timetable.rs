@@ -73,6 +73,10 @@ pub struct Entry {
     /// Runs that failed in a row.
     #[serde(default)]
     pub attempts: u32,
+    /// When it last had exported all that there was, or since when that is waited for, in
+    /// milliseconds since 1970. Unknown for those that were written down without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_ms: Option<i64>,
 }
 
 /// A failed run is tried again after this time, and then twice as long each time.
@@ -82,6 +86,13 @@ impl Entry {
     /// Whether it is due.
     pub fn is_due(&self, now_ms: i64) -> bool {
         !self.paused && self.next_ms <= now_ms
+    }
+
+    /// Whether it has had no success for two of its intervals.
+    pub fn is_overdue(&self, now_ms: i64) -> bool {
+        let patience_ms = i64::from(self.interval_seconds) * 2000;
+        let late = |fresh_ms: i64| now_ms.saturating_sub(fresh_ms) > patience_ms;
+        !self.paused && self.fresh_ms.is_some_and(late)
     }
 
     /// Moves it to its next moment after the time, which is its start.
@@ -140,6 +151,7 @@ mod tests {
             position: XactId::ZERO,
             generation: 0,
             attempts: 0,
+            fresh_ms: None,
         }
     }
 
@@ -184,6 +196,16 @@ mod tests {
         entry.next_ms = 3_600_000;
         entry.retry(0, Some(90_000));
         assert_eq!(entry.next_ms, 90_000, "not before the API said");
+    }
+
+    #[test]
+    fn an_automation_is_overdue_after_two_intervals_without_success_unless_it_is_paused() {
+        let mut entry = entry(0);
+        assert!(!entry.is_overdue(i64::MAX), "nothing is known of it");
+        entry.fresh_ms = Some(0);
+        assert!(!entry.is_overdue(7_200_000) && entry.is_overdue(7_200_001));
+        entry.paused = true;
+        assert!(!entry.is_overdue(7_200_001));
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::entry::{DEFAULT_BUS, Entry, EntryError, Stamp};
 use super::queue::{Message, Queue, Received, Stored, later};
 use super::statistics::Statistics;
-use crate::template::{Mapping, TargetOf, Wiring};
+use crate::template::{Function, Mapping, TargetOf, Wiring};
 
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -257,12 +258,15 @@ impl State {
             return;
         }
         counts.failures += 1;
-        let retries = wiring
-            .functions
-            .get(&call.function)
-            .map_or(0, |f| f.asynchronous_retries);
-        if call.attempt >= retries {
+        let function = wiring.functions.get(&call.function);
+        if call.attempt >= function.map_or(0, |f| f.asynchronous_retries) {
             counts.given_up += 1;
+            if let Some(function) = function
+                && let Some(queue) = &function.on_failure
+            {
+                let record = given_up(function, &call, &self.ids.next(), now);
+                self.send(wiring, queue, &record, now);
+            }
             return;
         }
         let attempt = call.attempt + 1;
@@ -339,6 +343,31 @@ impl State {
             .or_default();
         counts.deleted += count(batch.len() - failed.len());
     }
+}
+
+/// What Lambda sends on of an asynchronous call that failed to the last, without what the function
+/// answered.
+///
+/// Source: <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html>
+fn given_up(function: &Function, call: &Call, request_id: &str, now: Timestamp) -> String {
+    let payload = serde_json::from_slice::<Value>(&call.payload).unwrap_or_default();
+    json!({
+        "version": "1.0",
+        "timestamp": format!("{now:.3}"),
+        "requestContext": {
+            "requestId": request_id,
+            "functionArn": function.arn,
+            "condition": "RetriesExhausted",
+            "approximateInvokeCount": call.attempt + 1,
+        },
+        "requestPayload": payload,
+        "responseContext": {
+            "statusCode": 200,
+            "executedVersion": "$LATEST",
+            "functionError": "Unhandled",
+        },
+    })
+    .to_string()
 }
 
 /// The functions that something leads to.

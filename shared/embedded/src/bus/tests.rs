@@ -89,7 +89,12 @@ fn deployed(answers: Answers) -> (TestBus, Arc<Recorder>, Arc<Recorder>) {
     let (writer, delivery) = (recorder(answers), recorder(vec![succeed]));
     bus.register("AuditWriter", Arc::clone(&writer) as Arc<dyn Handler>);
     bus.register("AuditDelivery", Arc::clone(&delivery) as Arc<dyn Handler>);
-    for other in ["ExportDispatch", "IntervalExport", "ProjectFanout"] {
+    for other in [
+        "DestinationCheck",
+        "ExportDispatch",
+        "IntervalExport",
+        "ProjectFanout",
+    ] {
         bus.register(other, recorder(vec![|_| Ok(Value::Null)]));
     }
     (bus, writer, delivery)
@@ -271,6 +276,24 @@ async fn what_fails_ten_times_lies_in_the_dead_letter_queue() {
     }
     assert!(bus.messages("AuditDeadLetterQueue").is_empty());
     assert_eq!(bus.messages("AuditQueue")[0].receive_count, 0);
+}
+
+#[tokio::test]
+async fn a_call_that_fails_to_the_last_lies_in_the_queue_that_its_function_names() {
+    let (bus, writer, _) = deployed(vec![fail]);
+    // It fails whatever it is called for.
+    bus.register("AuditDelivery", writer as Arc<dyn Handler>);
+    bus.run_until(after(60)).await.unwrap();
+    let lost = bus.messages("DeliveryDeadLetterQueue");
+    assert_eq!(lost.len(), 1);
+    let record: Value = serde_json::from_str(&lost[0].body).unwrap();
+    assert_eq!(record["requestPayload"]["detail-type"], "delivery.tick");
+    assert_eq!(record["requestContext"]["condition"], "RetriesExhausted");
+    assert_eq!(record["requestContext"]["approximateInvokeCount"], 1);
+    assert_eq!(
+        record["requestContext"]["functionArn"],
+        "arn:aws:lambda:us-east-1:123456789012:function:sealift-audit-delivery"
+    );
 }
 
 #[tokio::test]

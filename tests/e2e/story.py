@@ -1,0 +1,398 @@
+"""The whole story on an emulator of AWS, with the functions' real binaries.
+
+    .ci/e2e                   builds, deploys and runs it
+    .ci/e2e --kills 100       the same, with more processes killed
+
+The untouched template is deployed by `sam deploy` on ministack, with signatures and IAM enforced. The
+platform and the customer have an account each. What is checked:
+
+1. A project that is created in Braintrust gets its automation, and its rows arrive in the customer's
+   bucket, each once, as DuckDB and pyarrow read them back.
+2. Audit events arrive in the customer's bucket, each once, while processes of the functions are killed
+   by SIGKILL in the middle of their work, and across a pause.
+3. A role that lets in any ExternalId gets nothing.
+
+What the emulator does not do as AWS does, and so this cannot show: see docs/deploy.md.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+from emulator import Account, Braintrust, Emulator, deploy
+
+ROOT = Path(__file__).resolve().parents[2]
+PLATFORM = "111111111111"
+CUSTOMER = "222222222222"
+ORGANIZATION = "5abfae3a-7aa7-4653-a9c8-b3efcb18f584"
+TENANT = "acme"
+STACK = "sealift"
+PRINCIPAL = f"arn:aws:iam::{PLATFORM}:role/sealift-principal"
+
+
+class Wrong(Exception):
+    """What came out is not what must."""
+
+
+def say(text):
+    print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+
+
+def wait(what, found, seconds=240):
+    """Waits until `found` answers something, and gives it."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        answer = found()
+        if answer:
+            return answer
+        time.sleep(0.5)
+    raise Wrong(f"{what}: not within {seconds} s")
+
+
+def policies(*arguments):
+    """The policies that `sealift` prints for a customer."""
+    command = [ROOT / "target" / "debug" / "sealift", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise Wrong(f"sealift {' '.join(arguments)}: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+class Story:
+    def __init__(self, options, emulator, braintrust, folder):
+        self.options, self.emulator, self.braintrust, self.folder = options, emulator, braintrust, folder
+        self.platform, self.customer = Account(emulator, PLATFORM), Account(emulator, CUSTOMER)
+        self.chance = random.Random(options.seed)
+        self.sent = []
+        self.killed = 0
+
+    # ---- Setting up ---------------------------------------------------------------------------
+
+    def deploy(self):
+        self.platform.ssm.put_parameter(
+            Name="/sealift/braintrust-api-key", Value=self.braintrust.key, Type="SecureString"
+        )
+        role = f"arn:aws:iam::{CUSTOMER}:role/sealift-exports"
+        self.outputs = deploy(
+            self.options.sam, self.emulator, self.platform, STACK,
+            {
+                "Architecture": self.options.architecture,
+                "ApiUrl": self.braintrust.url,
+                "ApiRequestsPerMinute": "1000",
+                "BatchWindowSeconds": "1",
+                "ExportLagSeconds": "0",
+                "FlushIntervalSeconds": "2",
+                "OrganizationId": ORGANIZATION,
+                "ProvisionDefinition": "log_spans",
+                "ProvisionIntervalSeconds": "60",
+                "ProvisionPath": "s3://acme-exports/braintrust/<project-slug>",
+                "ProvisionRoleArn": role,
+                "ProvisionStart": "0",
+                "RelayOrganizationId": ORGANIZATION,
+                # Long before the relay's first run.
+                "RelayStart": time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86400)),
+            },
+        )
+
+    def onboard(self):
+        """What the customer's administrator does for exports: a bucket and a role."""
+        self.customer.s3.create_bucket(Bucket="acme-exports")
+        self.role(
+            "sealift-exports",
+            policies("policy", "trust", "--org", ORGANIZATION, "--account", PLATFORM),
+            policies("policy", "permissions", "--bucket", "acme-exports", "--prefix", "braintrust/", "--export"),
+        )
+
+    def role(self, name, trust, permissions):
+        self.customer.iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        self.customer.iam.put_role_policy(
+            RoleName=name, PolicyName="write", PolicyDocument=json.dumps(permissions)
+        )
+
+    # ---- Destinations -------------------------------------------------------------------------
+
+    def control(self, method, path, body=None):
+        """A request of the control API, as API Gateway hands one by an operator over."""
+        path = f"/v1/organizations/{TENANT}/destinations{path}"
+        event = {
+            "version": "2.0",
+            "routeKey": "$default",
+            "rawPath": path,
+            "rawQueryString": "",
+            "headers": {"content-type": "application/json", "host": "control.example"},
+            "requestContext": {
+                "accountId": PLATFORM,
+                "authorizer": {"iam": {
+                    "accountId": PLATFORM,
+                    "userArn": f"arn:aws:sts::{PLATFORM}:assumed-role/operators/story",
+                    "userId": "AROASTORY:story",
+                }},
+                "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "198.51.100.7"},
+                "requestId": uuid.uuid4().hex,
+                "routeKey": "$default",
+                "stage": "$default",
+            },
+            "isBase64Encoded": False,
+        }
+        if body is not None:
+            event["body"] = json.dumps(body)
+        client = getattr(self.platform, "lambda")
+        answer = client.invoke(FunctionName=f"{STACK}-control-api", Payload=json.dumps(event).encode())
+        answer = json.loads(answer["Payload"].read())
+        return answer.get("statusCode"), json.loads(answer.get("body") or "null")
+
+    def must(self, status, method, path, body=None):
+        given, answer = self.control(method, path, body)
+        if given != status:
+            raise Wrong(f"{method} {path} was answered with {given}, not {status}: {json.dumps(answer)[:2000]}")
+        return answer
+
+    def destination(self, name, bucket, role):
+        """Creates a destination, and gives the ExternalId that its role must ask for."""
+        answer = self.must(201, "POST", "", {
+            "id": name,
+            "bucket": bucket,
+            "region": "us-east-1",
+            # The emulator has one host for all buckets.
+            "path_style": True,
+            "authentication": {"type": "iam_role", "role_arn": f"arn:aws:iam::{CUSTOMER}:role/{role}"},
+        })
+        if answer["principal_arn"] != PRINCIPAL:
+            raise Wrong(f"the principal to trust is {answer['principal_arn']}, not {PRINCIPAL}")
+        return answer["external_id"]
+
+    # ---- Audit events -------------------------------------------------------------------------
+
+    def send(self, count):
+        """Puts events on the bus, and remembers their ids."""
+        while count:
+            entries = []
+            for _ in range(min(count, 10)):
+                event = {
+                    "id": str(uuid.uuid4()),
+                    "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                    "org_id": TENANT,
+                    "event_type": self.chance.choice(["project.updated", "api_key.deleted", "acl.created"]),
+                    "padding": "x" * self.chance.randrange(2000),
+                }
+                entries.append({
+                    "Source": "story",
+                    "DetailType": event["event_type"],
+                    "Detail": json.dumps(event),
+                    "EventBusName": self.outputs["BusName"],
+                })
+            answer = self.platform.events.put_events(Entries=entries)
+            for entry, result in zip(entries, answer["Entries"]):
+                if "EventId" in result:
+                    self.sent.append(json.loads(entry["Detail"])["id"])
+            count -= len(entries)
+
+    def arrived(self, bucket="acme-audit"):
+        """The ids that lie in the customer's bucket, in the order of keys and lines."""
+        ids = []
+        pages = self.customer.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="audit-events/")
+        for page in pages:
+            for found in page.get("Contents", []):
+                if "/date=" not in found["Key"]:
+                    continue
+                body = self.customer.s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()
+                ids += [json.loads(line)["id"] for line in gzip.decompress(body).splitlines()]
+        return ids
+
+    def compare(self, what):
+        """All that was sent is there, each once."""
+        wanted = set(self.sent)
+        wait(f"{what}: all events", lambda: wanted <= set(self.arrived()), self.options.patience)
+        ids = [i for i in self.arrived() if i in wanted]
+        if len(ids) != len(set(ids)):
+            raise Wrong(f"{what}: {len(ids) - len(set(ids))} events were delivered twice")
+        say(f"{what}: {len(wanted)} events, each once")
+
+    def kill_some(self, count, pause):
+        """Kills processes of functions in the middle of what they do, while events come in."""
+        missed = 0
+        goal = self.killed + count
+        while self.killed < goal:
+            self.send(self.chance.randrange(1, 30))
+            time.sleep(self.chance.random() * pause)
+            running = self.emulator.functions()
+            if not running:
+                missed += 1
+                if missed > 600:
+                    raise Wrong("there were no processes of functions to kill")
+                continue
+            try:
+                os.kill(self.chance.choice(running), signal.SIGKILL)
+                self.killed += 1
+            except ProcessLookupError:
+                pass
+
+    # ---- The chapters -------------------------------------------------------------------------
+
+    def exports(self):
+        rows = self.folder / "rows.jsonl"
+        rows.write_bytes(gzip.decompress((ROOT / "events/corpus/spans.jsonl.gz").read_bytes()))
+        project = self.braintrust.call("POST", "/v1/project", {"name": "Grade school math"})["id"]
+        count = self.braintrust.load(project, rows)
+        ledger = wait("the project gets its automation", lambda: self.state("provisioning/ledger.json"))
+        slug = ledger["body"]["projects"][project]["slug"]
+        say(f"project {project} was provisioned as {slug}")
+        prefix = f"braintrust/{slug}/"
+
+        def files():
+            found = self.customer.s3.list_objects_v2(Bucket="acme-exports", Prefix=prefix).get("Contents", [])
+            return [f["Key"] for f in found if f["Key"].endswith(".parquet")]
+
+        wait("its export", files, self.options.patience)
+        folder = self.folder / "exports"
+
+        def all_there():
+            for key in files():
+                path = folder / key
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self.customer.s3.download_file("acme-exports", key, str(path))
+            return self.duckdb(f"{folder}/**/*.parquet", "parquet")[0] >= count
+
+        wait("all of its rows", all_there, self.options.patience)
+        total, distinct = self.duckdb(f"{folder}/**/*.parquet", "parquet")
+        import pyarrow.dataset
+
+        read = pyarrow.dataset.dataset(str(folder), format="parquet").count_rows()
+        if not total == distinct == read == count:
+            raise Wrong(f"{count} rows went in; DuckDB reads {total} of {distinct} ids, pyarrow {read}")
+        say(f"exports: {count} rows, each once, as DuckDB and pyarrow read them")
+
+    def duckdb(self, files, kind):
+        import duckdb
+
+        return duckdb.connect().execute(
+            f"select count(*), count(distinct id) from read_{kind}('{files}', hive_partitioning = false)"
+        ).fetchone()
+
+    def state(self, key):
+        try:
+            body = self.platform.s3.get_object(Bucket=self.outputs["StateBucketName"], Key=key)["Body"].read()
+            return json.loads(body)
+        except self.platform.s3.exceptions.NoSuchKey:
+            return None
+
+    def audit(self):
+        self.customer.s3.create_bucket(Bucket="acme-audit")
+        external_id = self.destination("acme-audit", "acme-audit", "sealift-audit")
+        self.role(
+            "sealift-audit",
+            policies("policy", "trust", "--principal", PRINCIPAL, "--external-id", external_id),
+            policies("policy", "permissions", "--bucket", "acme-audit", "--prefix", "audit-events/"),
+        )
+        verdict = self.must(200, "POST", "/acme-audit/check")
+        if verdict["verdict"] != "healthy":
+            raise Wrong(f"the check of a good role says {json.dumps(verdict)[:3000]}")
+        self.must(200, "POST", "/acme-audit/start", {})
+        self.send(50)
+        self.compare("audit")
+        self.kill_some(self.options.kills // 2, 0.5)
+        self.compare(f"{self.killed} processes killed")
+        self.must(200, "POST", "/acme-audit/pause")
+        # Longer than a flush, so that the pause is seen.
+        time.sleep(6)
+        before = len(self.arrived())
+        self.send(100)
+        time.sleep(8)
+        if len(self.arrived()) != before:
+            raise Wrong("events were delivered to a paused destination")
+        self.must(200, "POST", "/acme-audit/start", {})
+        self.kill_some(self.options.kills - self.killed, 0.5)
+        self.compare(f"a pause, and {self.killed} processes killed")
+        status = self.must(200, "GET", "/acme-audit/status")
+        if status["state"] != "streaming" or status["counts"]["delivered"] < len(self.sent):
+            raise Wrong(f"the status says {json.dumps(status)[:2000]}")
+        self.read_back()
+
+    def unsafe(self):
+        """A role that lets in any ExternalId gets nothing."""
+        self.customer.s3.create_bucket(Bucket="acme-open")
+        self.destination("acme-open", "acme-open", "sealift-open")
+        trust = policies("policy", "trust", "--principal", PRINCIPAL, "--external-id", "x" * 64)
+        for statement in trust["Statement"]:
+            statement["Condition"] = {"StringLike": {"sts:ExternalId": "*"}}
+        permissions = policies("policy", "permissions", "--bucket", "acme-open", "--prefix", "audit-events/")
+        self.role("sealift-open", trust, permissions)
+        verdict = self.must(200, "POST", "/acme-open/check")["verdict"]
+        if verdict != "unsafe":
+            raise Wrong(f"the check of a role that lets in everybody says {verdict}")
+        refused = self.must(409, "POST", "/acme-open/start", {})
+        self.send(20)
+        self.compare("with an unsafe destination beside")
+        if self.arrived("acme-open"):
+            raise Wrong("events were delivered by an unsafe role")
+        say(f"an unsafe role was refused: {refused['error']['message'][:120]}")
+
+    def read_back(self):
+        folder = self.folder / "audit"
+        pages = self.customer.s3.get_paginator("list_objects_v2").paginate(Bucket="acme-audit", Prefix="audit-events/date")
+        for page in pages:
+            for found in page.get("Contents", []):
+                path = folder / found["Key"]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self.customer.s3.download_file("acme-audit", found["Key"], str(path))
+        total, distinct = self.duckdb(f"{folder}/**/*.jsonl.gz", "json_auto")
+        if not total == distinct == len(self.sent):
+            raise Wrong(f"{len(self.sent)} events went in; DuckDB reads {total} of {distinct} ids")
+        say(f"audit: DuckDB reads the same {total} events from the objects as they lie")
+
+    def keep_logs(self):
+        """Writes what the functions logged into the folder."""
+        groups = self.platform.logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
+        for name in [group["logGroupName"] for group in groups]:
+            lines = []
+            for page in self.platform.logs.get_paginator("filter_log_events").paginate(logGroupName=name):
+                lines += [event["message"].rstrip() for event in page["events"]]
+            (self.folder / f"{name.rpartition('/')[2]}.log").write_text("\n".join(lines))
+
+    def run(self):
+        self.deploy()
+        say(f"deployed: {len(self.outputs)} outputs")
+        self.onboard()
+        self.exports()
+        self.audit()
+        self.unsafe()
+        say(f"done: nothing lost and nothing doubled with {self.killed} processes killed")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20, help="processes of functions to kill (default 20)")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="of what is random")
+    parser.add_argument("--patience", type=int, default=240, help="seconds that something may take (default 240)")
+    parser.add_argument("--folder", type=Path, default=ROOT / "out-e2e", help="for what is left to look at")
+    parser.add_argument("--architecture", default="x86_64", help="of this machine: x86_64 or arm64")
+    parser.add_argument("--sam", default=str(ROOT / ".venv-sam/bin/sam"))
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for left in ["audit", "exports"]:
+        shutil.rmtree(options.folder / left, ignore_errors=True)
+    say(f"seed {options.seed}; again: --seed {options.seed}")
+    braintrust = Braintrust(ROOT / "target/debug/braintrust", ORGANIZATION)
+    emulator = Emulator(options.folder)
+    story = Story(options, emulator, braintrust, options.folder)
+    try:
+        story.run()
+    except Wrong as wrong:
+        sys.exit(f"FAILED: {wrong}\nLogs of the functions and the emulator: {options.folder}")
+    finally:
+        story.keep_logs()
+        emulator.stop()
+        braintrust.stop()
+
+
+if __name__ == "__main__":
+    main()
