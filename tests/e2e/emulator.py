@@ -191,6 +191,9 @@ class Braintrust:
 def deploy(sam, emulator, account, stack, parameters):
     """`sam deploy` of what `sam build` has built."""
     account.s3.create_bucket(Bucket="sam-artifacts")
+    # The project's own would have sam make a bucket by a stack of its own, and ask before it deploys.
+    settings = emulator.certificate.with_name("samconfig.toml")
+    settings.write_text("version = 0.1\n")
     environment = {
         **os.environ,
         "AWS_ENDPOINT_URL": emulator.url,
@@ -201,7 +204,7 @@ def deploy(sam, emulator, account, stack, parameters):
         "SAM_CLI_TELEMETRY": "0",
     }
     command = [
-        sam, "deploy", "--stack-name", stack, "--s3-bucket", "sam-artifacts", "--region", REGION,
+        sam, "deploy", "--config-file", str(settings), "--stack-name", stack, "--s3-bucket", "sam-artifacts", "--region", REGION,
         "--capabilities", "CAPABILITY_NAMED_IAM", "--no-confirm-changeset", "--no-progressbar",
         "--no-fail-on-empty-changeset", "--parameter-overrides",
     ]

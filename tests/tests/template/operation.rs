@@ -34,7 +34,11 @@ fn every_dead_letter_queue_has_an_alarm() {
 fn every_alarm_tells_the_topic_when_it_begins_and_ends_and_has_its_page() {
     let template = template();
     let page = include_str!("../../../docs/operations.md");
-    let mut alarms = 0;
+    let functions: Vec<&str> = template
+        .resources_of("AWS::Serverless::Function")
+        .map(|(id, _)| id)
+        .collect();
+    let (mut alarms, mut with_errors) = (BTreeSet::new(), 0);
     for (id, alarm) in template.resources_of("AWS::CloudWatch::Alarm") {
         let properties = &alarm["Properties"];
         for actions in ["AlarmActions", "OKActions"] {
@@ -43,7 +47,14 @@ fn every_alarm_tells_the_topic_when_it_begins_and_ends_and_has_its_page() {
         // A metric that is 0 is not written.
         assert_eq!(properties["TreatMissingData"], "notBreaching", "{id}");
         assert!(properties["AlarmDescription"].is_string(), "{id}");
-        let name = id.strip_suffix("Alarm").unwrap();
+        let mut name = id.strip_suffix("Alarm").unwrap();
+        // One for each function, and one page for all of them.
+        if name
+            .strip_suffix("Errors")
+            .is_some_and(|name| functions.contains(&name))
+        {
+            (name, with_errors) = ("FunctionErrors", with_errors + 1);
+        }
         assert!(
             page.contains(&format!("\n## {name}\n")),
             "docs/operations.md has no section {name}"
@@ -52,9 +63,15 @@ fn every_alarm_tells_the_topic_when_it_begins_and_ends_and_has_its_page() {
             page.contains(&format!("| [{name}](#{}) |", name.to_lowercase())),
             "docs/operations.md does not list {name}"
         );
-        alarms += 1;
+        alarms.insert(name.to_owned());
     }
-    assert_eq!(alarms, page.matches("\n## ").count() - 1, "and no others");
+    // The relay has a page of its own.
+    assert_eq!(with_errors, functions.len() - 1);
+    assert_eq!(
+        alarms.len(),
+        page.matches("\n## ").count() - 1,
+        "and no others"
+    );
 }
 
 /// Every name of a metric of our own in the template, with the function that it is said to be of.
