@@ -106,13 +106,19 @@ class Emulator:
         self.log.close()
 
     def functions(self):
-        """The processes of functions: those of the emulator's group that run a bootstrap."""
+        """The processes of functions that events and time call: those of the emulator that run a bootstrap.
+
+        Not of the API: the emulator does not notice that a process is gone which nobody has called, and its next caller
+        would wait for it in vain.
+        """
         found = []
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
             try:
                 if os.path.basename(os.readlink(entry / "exe")) != "bootstrap":
+                    continue
+                if b"-control-api\0" in (entry / "environ").read_bytes():
                     continue
                 if os.getpgid(int(entry.name)) == self.process.pid or ancestor(int(entry.name), self.process.pid):
                     found.append(int(entry.name))

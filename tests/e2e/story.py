@@ -271,11 +271,11 @@ class Story:
             raise Wrong(f"{count} rows went in; DuckDB reads {total} of {distinct} ids, pyarrow {read}")
         say(f"exports: {count} rows, each once, as DuckDB and pyarrow read them")
 
-    def duckdb(self, files, kind):
+    def duckdb(self, files, kind, where="true"):
         import duckdb
 
         return duckdb.connect().execute(
-            f"select count(*), count(distinct id) from read_{kind}('{files}', hive_partitioning = false)"
+            f"select count(*), count(distinct id) from read_{kind}('{files}', hive_partitioning = false) where {where}"
         ).fetchone()
 
     def state(self, key):
@@ -344,10 +344,15 @@ class Story:
                 path = folder / found["Key"]
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self.customer.s3.download_file("acme-audit", found["Key"], str(path))
-        total, distinct = self.duckdb(f"{folder}/**/*.jsonl.gz", "json_auto")
+        lines = f"{folder}/**/*.jsonl.gz"
+        total, distinct = self.duckdb(lines, "json_auto", "padding is not null")
         if not total == distinct == len(self.sent):
             raise Wrong(f"{len(self.sent)} events went in; DuckDB reads {total} of {distinct} ids")
-        say(f"audit: DuckDB reads the same {total} events from the objects as they lie")
+        # What was done to the destination stands in the organization's own trail.
+        own, _ = self.duckdb(lines, "json_auto", "event_type in ('destination.started', 'destination.paused')")
+        if own < 3:
+            raise Wrong(f"only {own} audit entries tell of a start, a pause and another start")
+        say(f"audit: DuckDB reads the same {total} events from the objects as they lie, and {own} of what was done")
 
     def keep_logs(self):
         """Writes what the functions logged into the folder."""
