@@ -377,7 +377,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20, help="processes of functions to kill (default 20)")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="of what is random")
-    parser.add_argument("--patience", type=int, default=240, help="seconds that something may take (default 240)")
+    # A batch whose writer was killed comes again when the queue shows it again, after six minutes.
+    parser.add_argument("--patience", type=int, default=900, help="seconds that something may take (default 900)")
     parser.add_argument("--folder", type=Path, default=ROOT / "out-e2e", help="for what is left to look at")
     parser.add_argument("--architecture", default="x86_64", help="of this machine: x86_64 or arm64")
     parser.add_argument("--sam", default=str(ROOT / ".venv-sam/bin/sam"))
