@@ -4,7 +4,7 @@
 //! bill, and multiplies by a table of prices. `docs/cost.md` shows a run, and says what of it is
 //! measured and what is assumed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,18 +16,22 @@ use sealift_core::ports::Entropy;
 use serde::Serialize;
 
 use self::exports::Exported;
-use self::load::{Events, Load, feed, mean_bytes, set_up};
-use self::meter::{FunctionUse, Meter, Window};
-use self::usage::{MONTH_DAYS, Prices, Usage, real};
-use crate::stack::Stack;
+use self::idle::Idle;
+use self::load::{Events, Load, feed, mean_bytes};
+use self::meter::{FunctionUse, Meter};
+use self::tenants::set_up;
+use self::usage::{Prices, Usage, real};
+use crate::stack::{RELAY, Stack};
 
 mod exports;
 mod firehose;
 mod goals;
+mod idle;
 mod load;
 mod meter;
 mod report;
 mod standing;
+mod tenants;
 mod usage;
 
 /// What is given as a million.
@@ -36,8 +40,9 @@ const MILLION: f64 = 1_000_000.0;
 /// Count what the stack would cost on AWS, from a run of it in this process.
 ///
 /// Requests, messages, calls, lines of logs and durations are measured for each number of
-/// tenants: in two idle hours, then under load with single events and with bundles. Waits are
-/// jumped over, work is not; a run takes minutes. Free tiers are not counted.
+/// tenants: while nothing happens, then under load with single events and with bundles. Waits are
+/// jumped over, work is not; a run takes minutes. Free tiers are not counted. Parameters of the
+/// template are as they are by default, so Braintrust's audit log is not relayed.
 #[derive(Debug, Args)]
 pub struct CostArgs {
     /// Numbers of tenants
@@ -69,7 +74,7 @@ pub struct CostArgs {
     spans: Option<PathBuf>,
 
     /// A parameter of the template, such as FlushIntervalSeconds=60
-    #[arg(long, value_name = "NAME=VALUE", value_parser = parameter)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     parameter: Vec<(String, String)>,
 
     /// A table of prices, in the form of the one that is built in (cli/src/cost/prices.json)
@@ -81,9 +86,9 @@ pub struct CostArgs {
     json: bool,
 }
 
-fn parameter(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once('=');
-    let (name, value) = pair.ok_or("it must be NAME=VALUE")?;
+fn pair(text: &str) -> Result<(String, String), String> {
+    let split = text.split_once('=');
+    let (name, value) = split.ok_or("it must be NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
@@ -123,15 +128,6 @@ struct Stretch {
     functions: BTreeMap<String, FunctionUse>,
 }
 
-/// A month in which nothing happens.
-#[derive(Debug, Serialize)]
-struct Idle {
-    platform: Usage,
-    customers: Usage,
-    /// The metrics of an hour without checks, by function.
-    metrics: BTreeSet<(String, String)>,
-}
-
 /// Runs the command.
 pub async fn run(args: CostArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let prices = match &args.prices {
@@ -161,33 +157,26 @@ pub async fn run(args: CostArgs, out: &mut impl Write) -> anyhow::Result<()> {
     }
 }
 
-/// Two idle hours, and two stretches under load.
+/// Some quiet time, and two stretches under load.
 async fn measure(args: &CostArgs, tenants: u32) -> anyhow::Result<Run> {
     let folder = Folder::make()?;
-    let parameters = args.parameter.iter().cloned().collect();
-    let stack = Stack::start(&folder.0, parameters).await?;
-    let organizations = set_up(&stack, tenants).await?;
+    let stack = Stack::start(&folder.0, parameters(args)).await?;
+    let tenants_there = set_up(&stack, tenants).await?;
     let mut meter = Meter::on(&stack, Duration::from_millis(args.request_ms.into()))?;
-    // Destinations are checked once a day, for the first time in their first hour.
-    let with_check = hour(&stack, &mut meter).await?;
-    let quiet = hour(&stack, &mut meter).await?;
-    let month = |part: fn(&Window) -> &Usage| {
-        let day = part(&with_check).clone().plus(23.0, part(&quiet));
-        day.times(MONTH_DAYS)
+    let mut events = Events::of(tenants_there.organizations.clone())?;
+    let load = |bundle| Load {
+        rate: args.rate,
+        bundle,
     };
-    let idle = Idle {
-        platform: month(|window| &window.platform),
-        customers: month(|window| &window.customers),
-        metrics: quiet.metrics.clone(),
-    };
-    let mut events = Events::of(organizations)?;
+    // A stack that has nothing to do now has had something to do before: it has a log.
+    let before = Duration::from_secs(2);
+    feed(&stack, &meter, &mut events, load(args.bundle), before).await?;
+    let delivered = stack.now().checked_add(2 * interval(&stack)?)?;
+    stack.bus.run_until(delivered).await?;
+    let idle = idle::measure(&stack, &mut meter, &tenants_there).await?;
     let mut stretches = Vec::new();
     for bundle in [1, args.bundle] {
-        let load = Load {
-            rate: args.rate,
-            bundle,
-        };
-        stretches.push(stretch(args, &stack, &mut meter, &mut events, load).await?);
+        stretches.push(stretch(args, &stack, &mut meter, &mut events, load(bundle)).await?);
     }
     stack.aws.shutdown().await;
     stack.api.shutdown().await;
@@ -200,14 +189,19 @@ async fn measure(args: &CostArgs, tenants: u32) -> anyhow::Result<Run> {
     })
 }
 
-/// An hour in which nothing is put on the bus.
-async fn hour(stack: &Stack, meter: &mut Meter) -> anyhow::Result<Window> {
-    for _ in 0..60 {
-        let minute = stack.now().checked_add(Duration::from_mins(1))?;
-        stack.bus.run_until(minute).await?;
-        meter.read_requests(stack);
-    }
-    Ok(meter.take(stack))
+/// The template's parameters: as they are by default, or as they are given. Braintrust's audit log is
+/// relayed only where that is asked for.
+fn parameters(args: &CostArgs) -> BTreeMap<String, String> {
+    let mut parameters = BTreeMap::from([(RELAY.to_owned(), String::new())]);
+    parameters.extend(args.parameter.iter().cloned());
+    parameters
+}
+
+/// How often is delivered.
+fn interval(stack: &Stack) -> anyhow::Result<Duration> {
+    let seconds = stack.bus.wiring().parameters.get("FlushIntervalSeconds");
+    let seconds = seconds.context("FlushIntervalSeconds has no value")?;
+    Ok(Duration::from_secs(seconds.parse()?))
 }
 
 /// Load for a while, so that everything is under way, and then what is measured.
@@ -218,12 +212,7 @@ async fn stretch(
     events: &mut Events,
     load: Load,
 ) -> anyhow::Result<Stretch> {
-    let interval = stack.bus.wiring().parameters.get("FlushIntervalSeconds");
-    let interval: u64 = interval
-        .context("FlushIntervalSeconds has no value")?
-        .parse()?;
-    let before = Duration::from_secs(2 * interval);
-    feed(stack, meter, events, load, before).await?;
+    feed(stack, meter, events, load, 2 * interval(stack)?).await?;
     meter.take(stack);
     let measured = Duration::from_secs(args.seconds.into());
     let fed = feed(stack, meter, events, load, measured).await?;
@@ -241,7 +230,7 @@ async fn stretch(
 
 async fn measure_export(args: &CostArgs) -> anyhow::Result<Exported> {
     let folder = Folder::make()?;
-    let mut parameters: BTreeMap<String, String> = args.parameter.iter().cloned().collect();
+    let mut parameters = parameters(args);
     // The one export that is measured, and no other.
     parameters.insert("ProvisionExclude".to_owned(), "*".to_owned());
     let stack = Stack::start(&folder.0, parameters).await?;

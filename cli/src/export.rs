@@ -1,7 +1,8 @@
 //! `sealift export`: the automations of a stack: create, look at, run and control them.
 //!
 //! What controls a run is sent as a control event over the bus, so that a stack on this machine
-//! and a deployed one do the same; the others read and write the documents.
+//! and a deployed one do the same; the others read and write the documents, and tell the audit log
+//! of what they change.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,27 +12,29 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use sealift_aws::bus::EventBridgeBus;
 use sealift_aws::{OsEntropy, S3Store, SystemClock};
-use sealift_core::Timestamp;
 use sealift_core::export::automation::{Automation, ExportConfig};
 use sealift_core::export::message::{Control, Due, Message, Reset, Start};
 use sealift_core::export::registry::Registry;
 use sealift_core::id::{AccountId, AutomationId, BucketName, OrgId, ProjectId};
 use sealift_core::ports::{Clock, Entropy, EventBus, ObjectStore};
-
 use serde::Deserialize;
 
+use self::change::{Changing, NoBus};
 use self::status::Format;
 use crate::demo::MARKER;
 use crate::stack::Stack;
+use crate::target::StackArgs;
 
 pub(crate) use self::status::time;
 
+mod change;
 mod status;
 
 /// Create, look at, run and control interval exports.
 ///
-/// Give --data for the folder of a demo, or --state-bucket and --bus for a deployed stack (its
-/// outputs StateBucketName and BusName; AWS credentials and region come from the environment).
+/// Give --data for the folder of a demo, or --stack for a deployed stack; in place of that,
+/// --state-bucket and --bus (its outputs StateBucketName and BusName). AWS credentials and region
+/// come from the environment.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     #[command(flatten)]
@@ -49,9 +52,12 @@ struct Target {
         long,
         global = true,
         value_name = "DIR",
-        conflicts_with = "state_bucket"
+        conflicts_with_all = ["state_bucket", "stack"]
     )]
     data: Option<PathBuf>,
+
+    #[command(flatten)]
+    deployed: StackArgs,
 
     /// The bucket of a deployed stack's state
     #[arg(long, global = true, value_name = "BUCKET")]
@@ -65,6 +71,27 @@ struct Target {
     /// has it; 1 if not given
     #[arg(long, global = true, value_name = "NUMBER", conflicts_with = "data")]
     shards: Option<u16>,
+}
+
+impl Target {
+    /// Takes what was not given from the stack that was named.
+    async fn fill(&mut self) -> anyhow::Result<()> {
+        let Some(stack) = self.deployed.describe().await? else {
+            return Ok(());
+        };
+        if self.state_bucket.is_none() {
+            let bucket = stack.output("StateBucketName")?;
+            self.state_bucket = Some(bucket.parse()?);
+        }
+        if self.bus.is_none() {
+            self.bus = Some(stack.output("BusName")?.to_owned());
+        }
+        if let (None, Some(shards)) = (self.shards, stack.parameter("ExportShards")) {
+            let shards = shards.parse();
+            self.shards = Some(shards.context("the stack's parameter ExportShards")?);
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -176,11 +203,17 @@ struct CreateProjectAutomation {
 
 /// Runs the command.
 pub async fn run(args: ExportArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let ExportArgs { target, command } = args;
+    let ExportArgs {
+        mut target,
+        command,
+    } = args;
+    target.fill().await?;
     match (&target.data, &target.state_bucket) {
         (Some(data), None) => on_folder(data, command, out).await,
         (None, Some(bucket)) => on_deployment(bucket, &target, command, out).await,
-        _ => bail!("give --data for the folder of a demo, or --state-bucket for a deployed stack"),
+        _ => bail!(
+            "give --data for the folder of a demo, or --stack (or --state-bucket) for a deployed stack"
+        ),
     }
 }
 
@@ -198,7 +231,19 @@ async fn on_folder(
     let organization = stack.api.organization().id.clone();
     let done = match asked(command) {
         Asked::Document(command) => {
-            documents(&registry, command, Some(organization), stack.now(), out).await
+            let changing = Changing::new(&registry, stack.own_bus(), stack.now());
+            let done = documents(&changing, command, Some(organization), out).await;
+            // What was told is on its way through this process alone.
+            let limit = stack.now().checked_add(LIMIT)?;
+            match done {
+                Ok(()) => stack
+                    .bus
+                    .run_until_idle(limit)
+                    .await
+                    .map(drop)
+                    .map_err(Into::into),
+                failed => failed,
+            }
         }
         Asked::Send(message) => send_and_run(&stack, &registry, &message, out).await,
     };
@@ -212,7 +257,7 @@ async fn on_deployment(
     command: ExportCommand,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let sdk = sealift_aws::config::load().await;
+    let sdk = target.deployed.sdk().await;
     let registry = Registry {
         store: S3Store::on(&sdk, bucket.clone()),
         entropy: OsEntropy,
@@ -220,12 +265,19 @@ async fn on_deployment(
     };
     let message = match asked(command) {
         Asked::Document(command) => {
-            return documents(&registry, command, None, SystemClock.now(), out).await;
+            let now = SystemClock.now();
+            return match &target.bus {
+                Some(bus) => {
+                    let bus = EventBridgeBus::on(&sdk, bus, SystemClock);
+                    documents(&Changing::new(&registry, bus, now), command, None, out).await
+                }
+                None => documents(&Changing::new(&registry, NoBus, now), command, None, out).await,
+            };
         }
         Asked::Send(message) => message,
     };
     let bus = target.bus.as_deref();
-    let bus = bus.context("--bus is missing: the stack's output BusName")?;
+    let bus = bus.context("--stack is missing, or --bus: the stack's output BusName")?;
     registry.automation(message.automation()).await?;
     let bus = EventBridgeBus::on(&sdk, bus, SystemClock);
     let entry = message.entry();
@@ -280,15 +332,15 @@ fn asked(command: ExportCommand) -> Asked {
     Asked::Send(message)
 }
 
-async fn documents<S: ObjectStore, E: Entropy>(
-    registry: &Registry<S, E>,
+async fn documents<S: ObjectStore, B: EventBus, E: Entropy>(
+    changing: &Changing<'_, S, B, E>,
     command: Documents,
     organization: Option<OrgId>,
-    now: Timestamp,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
+    let registry = changing.registry;
     match command {
-        Documents::Create(args) => create(registry, &args, organization, now, out).await,
+        Documents::Create(args) => create(changing, &args, organization, out).await,
         Documents::Update(args) => {
             let mut asked = read(&args.file)?;
             let there = registry.automation(&args.id).await?;
@@ -300,17 +352,19 @@ async fn documents<S: ObjectStore, E: Entropy>(
                 description: asked.description,
                 config: asked.config,
                 bucket_owner: args.bucket_owner,
-                ..there
+                ..there.clone()
             };
-            registry.change(&automation, now.as_millisecond()).await?;
+            changing.made(changing.by_us().change(&there, &automation).await?, out)?;
             writeln!(out, "automation {} is changed, and due at once", args.id)?;
             Ok(())
         }
         Documents::Status(args) => {
-            status::print(registry, &args.ids, Format::of(args.json), now, out).await
+            let format = Format::of(args.json);
+            status::print(registry, &args.ids, format, changing.now, out).await
         }
         Documents::Delete(id) => {
-            registry.remove(&id).await?;
+            let there = registry.automation(&id).await?;
+            changing.made(changing.by_us().remove(&there).await?, out)?;
             writeln!(out, "automation {id} is deleted; what it exported stays")?;
             Ok(())
         }
@@ -334,14 +388,13 @@ fn read(file: &Path) -> anyhow::Result<CreateProjectAutomation> {
     Ok(read)
 }
 
-async fn create<S: ObjectStore, E: Entropy>(
-    registry: &Registry<S, E>,
+async fn create<S: ObjectStore, B: EventBus, E: Entropy>(
+    changing: &Changing<'_, S, B, E>,
     args: &CreateArgs,
     organization: Option<OrgId>,
-    now: Timestamp,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let asked = read(&args.file)?;
+    let (asked, now) = (read(&args.file)?, changing.now);
     let organization = match (organization, &args.org) {
         (Some(own), Some(asked)) if own != *asked => {
             bail!("the folder's organization is {own}, not {asked}: a stack serves one")
@@ -365,9 +418,8 @@ async fn create<S: ObjectStore, E: Entropy>(
         bucket_owner: args.bucket_owner.clone(),
     };
     let start = args.start.position(now)?;
-    let new = registry
-        .register(&automation, start, now.as_millisecond())
-        .await?;
+    let registered = changing.by_us().register(&automation, start).await?;
+    let new = changing.made(registered, out)?;
     let state = match (new, automation.is_active()) {
         (false, _) => "exists already, just so",
         (true, true) => "is created, and due at once",

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 pub mod bench;
 pub mod cost;
 pub mod demo;
+pub mod destination;
 pub mod export;
 pub mod onboard;
 pub mod policy;
@@ -17,6 +18,7 @@ pub mod redrive;
 pub mod segment;
 pub mod serve;
 pub mod stack;
+pub mod target;
 mod text;
 
 /// Delivers a platform's audit trail and logs into its customers' own buckets.
@@ -36,6 +38,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::DemoArgs),
+    Destination(destination::DestinationArgs),
     Export(export::ExportArgs),
     Projects(projects::ProjectsArgs),
     Onboard(onboard::OnboardArgs),
@@ -60,6 +63,7 @@ impl Cli {
             .unwrap_or_else(|| Command::Demo(demo::DemoArgs::default()))
         {
             Command::Demo(args) => Box::pin(demo::run(args, out)).await,
+            Command::Destination(args) => Box::pin(destination::run(args, out)).await,
             Command::Export(args) => Box::pin(export::run(args, out)).await,
             Command::Projects(args) => Box::pin(projects::run(args, out)).await,
             Command::Onboard(args) => Box::pin(onboard::run(args, out)).await,

@@ -24,16 +24,18 @@ use sealift_core::provision::remote::Remote;
 
 use crate::demo::MARKER;
 use crate::stack::Stack;
+use crate::target::StackArgs;
 
+mod deployed;
 mod history;
 mod plan;
 mod status;
 
 /// See which projects have their automations, and give them to those that have none.
 ///
-/// Give --data for the folder of a demo, or --state-bucket for a deployed stack, with the values
-/// of its parameters Provision… (AWS credentials and region come from the environment, the
-/// Braintrust API key from BRAINTRUST_API_KEY).
+/// Give --data for the folder of a demo, or --stack for a deployed stack; in place of that,
+/// --state-bucket with the values of its parameters Provision…. AWS credentials and region come from
+/// the environment, the Braintrust API key from BRAINTRUST_API_KEY.
 #[derive(Debug, Args)]
 pub struct ProjectsArgs {
     #[command(flatten)]
@@ -50,8 +52,11 @@ pub struct ProjectsArgs {
 #[derive(Debug, Args)]
 struct Target {
     /// The folder of a demo
-    #[arg(long, global = true, value_name = "DIR", conflicts_with_all = ["state_bucket", "bus", "shards", "api_url", "api_organization"])]
+    #[arg(long, global = true, value_name = "DIR", conflicts_with_all = ["stack", "state_bucket", "bus", "shards", "api_url", "api_organization"])]
     data: Option<PathBuf>,
+
+    #[command(flatten)]
+    deployed: StackArgs,
 
     /// The bucket of a deployed stack's state
     #[arg(long, global = true, value_name = "BUCKET")]
@@ -173,11 +178,14 @@ impl ProjectsArgs {
 const APPLY_LIMIT: Duration = Duration::from_hours(6);
 
 /// Runs the command.
-pub async fn run(args: ProjectsArgs, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn run(mut args: ProjectsArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    args.fill().await?;
     match (&args.target.data, &args.target.state_bucket) {
         (Some(data), None) => on_folder(data, &args, out).await,
         (None, Some(bucket)) => on_deployment(bucket, &args, out).await,
-        _ => bail!("give --data for the folder of a demo, or --state-bucket for a deployed stack"),
+        _ => bail!(
+            "give --data for the folder of a demo, or --stack (or --state-bucket) for a deployed stack"
+        ),
     }
 }
 
@@ -220,11 +228,13 @@ async fn on_deployment(
     let needs_settings = !matches!(asked, ProjectsCommand::Status(_));
     if needs_settings && args.settings.path.is_none() {
         bail!(
-            "--path is missing: the stack's parameter ProvisionPath, or --path '' where it is empty"
+            "--stack is missing, or --path: the stack's parameter ProvisionPath, or --path '' where it is empty"
         );
     }
     let bus = match (asked, &target.bus) {
-        (ProjectsCommand::Apply(_), None) => bail!("--bus is missing: the stack's output BusName"),
+        (ProjectsCommand::Apply(_), None) => {
+            bail!("--stack is missing, or --bus: the stack's output BusName")
+        }
         (_, bus) => bus.clone().unwrap_or_default(),
     };
     let config = config(args, |_| None)?;
@@ -258,7 +268,7 @@ async fn on_deployment(
         }
         (Some(_), _) => Some(FixedKey(ApiKey::parse("unused")?)),
     };
-    let sdk = sealift_aws::config::load().await;
+    let sdk = target.deployed.sdk().await;
     let registry = Registry {
         store: S3Store::on(&sdk, bucket.clone()),
         entropy: OsEntropy,

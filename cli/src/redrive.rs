@@ -29,6 +29,7 @@ use sealift_core::sqs::{Batch, Record};
 
 use crate::demo::ShapeArgs;
 use crate::stack::Stack;
+use crate::target::StackArgs;
 use crate::text::count;
 
 /// Indexes that are read at once.
@@ -43,18 +44,22 @@ const HIDDEN_SECONDS: i32 = 600;
 /// Bring parked and dead-letter events back without doubling any.
 ///
 /// Events that are in the log already are left out; events that still cannot be used stay parked.
-/// Give --data for the folder of a demo, or --log-bucket for a deployed stack (with the AWS
-/// credentials and region of the environment).
+/// Give --data for the folder of a demo, or --stack for a deployed stack, which brings back what is
+/// in its dead-letter queue, too; in place of that, --log-bucket with the others. AWS credentials and
+/// region come from the environment.
 #[derive(Debug, Args)]
 pub struct RedriveArgs {
     /// The folder of a demo
     #[arg(
         long,
         value_name = "DIR",
-        required_unless_present = "log_bucket",
-        conflicts_with = "log_bucket"
+        required_unless_present_any = ["log_bucket", "stack"],
+        conflicts_with_all = ["log_bucket", "stack"]
     )]
     data: Option<PathBuf>,
+
+    #[command(flatten)]
+    deployed: StackArgs,
 
     #[command(flatten)]
     shape: ShapeArgs,
@@ -64,16 +69,36 @@ pub struct RedriveArgs {
     log_bucket: Option<BucketName>,
 
     /// The URL of a deployed stack's dead-letter queue, to bring back what is in it, too
-    #[arg(long, value_name = "URL", requires = "log_bucket")]
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
     dead_letter_queue: Option<String>,
 
     /// The event shapes of a deployed stack, as its parameter EventShapes has them
-    #[arg(long, value_name = "JSON", requires = "log_bucket", default_value = "")]
-    shapes: String,
+    #[arg(long, value_name = "JSON", conflicts_with = "data")]
+    shapes: Option<String>,
 
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
+}
+
+impl RedriveArgs {
+    /// Takes what was not given from the stack that was named.
+    async fn fill(&mut self) -> anyhow::Result<()> {
+        let Some(stack) = self.deployed.describe().await? else {
+            return Ok(());
+        };
+        if self.log_bucket.is_none() {
+            self.log_bucket = Some(stack.output("LogBucketName")?.parse()?);
+        }
+        if self.dead_letter_queue.is_none() {
+            let queue = stack.output("AuditDeadLetterQueueUrl")?;
+            self.dead_letter_queue = Some(queue.to_owned());
+        }
+        if self.shapes.is_none() {
+            self.shapes = stack.parameter("EventShapes").map(str::to_owned);
+        }
+        Ok(())
+    }
 }
 
 /// What a redrive did, or would do.
@@ -88,16 +113,17 @@ pub struct Tally {
 }
 
 /// Runs the command.
-pub async fn run(args: RedriveArgs, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn run(mut args: RedriveArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    args.fill().await?;
     let Some(bucket) = &args.log_bucket else {
         return on_demo(&args, out).await;
     };
-    let sdk = sealift_aws::config::load().await;
+    let sdk = args.deployed.sdk().await;
     let store = S3Store::on(&sdk, bucket.clone());
     let redrive = Redrive::new(
         store,
         SystemClock,
-        Shapes::parse(&args.shapes)?,
+        Shapes::parse(args.shapes.as_deref().unwrap_or_default())?,
         args.dry_run,
     );
     tell(out, "parked", redrive.parked().await?, args.dry_run)?;
@@ -118,7 +144,7 @@ async fn on_demo(args: &RedriveArgs, out: &mut impl Write) -> anyhow::Result<()>
     let data = args
         .data
         .as_deref()
-        .context("--data or --log-bucket must be given")?;
+        .context("--data or --stack must be given")?;
     if !data.join("s3").is_dir() {
         bail!("{} is no folder of a demo", data.display());
     }

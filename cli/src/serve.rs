@@ -63,7 +63,8 @@ async fn serve(
     let token = format!("{}{}", OsEntropy.nonce(), OsEntropy.nonce());
     let door = TokenDoor::new(&token, OsEntropy);
     let organization = stack.api.organization().id.clone();
-    let exports = Automations::new(stack.automations(), stack.clock.clone(), organization);
+    let (registry, bus) = (stack.automations(), stack.own_bus());
+    let exports = Automations::new(registry, bus, stack.clock.clone(), organization);
     let exports: Arc<dyn Exports> = Arc::new(exports);
     let routes = router(Arc::new(stack.control()), Some(exports), Arc::new(door));
     tell(out, address, &stack, &token)?;

@@ -46,6 +46,8 @@ pub const TEMPLATE: &str = include_str!("../../template.yaml");
 /// The account that Sealift runs in.
 const ACCOUNT: &str = "123456789012";
 const REGION: &str = "us-east-1";
+/// The parameter that says whose audit log is relayed.
+pub const RELAY: &str = "RelayOrganizationId";
 /// The bucket of the team's own exports.
 const EXPORT_BUCKET: &str = "sealift-exports";
 /// How long a run of delivery may take, in seconds, as its time-out has it.
@@ -85,7 +87,8 @@ pub struct Stack {
 
 impl Stack {
     /// Starts a stack in a folder, with values for parameters of the template. The embedded
-    /// Braintrust holds what the folder has of it.
+    /// Braintrust holds what the folder has of it. Its audit log is relayed, unless [`RELAY`] is
+    /// given and empty.
     pub async fn start(
         data: &Path,
         mut parameters: BTreeMap<String, String>,
@@ -93,7 +96,13 @@ impl Stack {
         let clock = Arc::new(JumpingClock::starting_at(SystemClock.now(), SystemClock));
         let api_key = platform::api_key();
         let api = platform::start(data, clock.clone(), &api_key).await?;
+        let relays = parameters
+            .get(RELAY)
+            .is_none_or(|organization| !organization.is_empty());
         parameters.extend(own_parameters(&api, clock.now()));
+        if !relays {
+            parameters.insert(RELAY.to_owned(), String::new());
+        }
         let deployment = Deployment {
             stack: "sealift".to_owned(),
             account: ACCOUNT.to_owned(),
@@ -346,10 +355,7 @@ fn own_parameters(api: &DataPlane, now: Timestamp) -> [(String, String); 8] {
         ),
         ("ProvisionRoleArn".to_owned(), export_role()),
         ("ProvisionStart".to_owned(), "0".to_owned()),
-        (
-            "RelayOrganizationId".to_owned(),
-            api.organization().id.to_string(),
-        ),
+        (RELAY.to_owned(), api.organization().id.to_string()),
         // Not with the relay's first run: what happens before it is relayed, too.
         ("RelayStart".to_owned(), format!("{now:.0}")),
     ]
@@ -386,14 +392,13 @@ struct DeliveryFunction {
 }
 
 impl Handler for DeliveryFunction {
-    fn invoke(&self, _: Bytes) -> BoxFuture<'_, Result<Value, String>> {
+    fn invoke(&self, payload: Bytes) -> BoxFuture<'_, Result<Value, String>> {
         async move {
             let second = self.clock.now().as_second() + DELIVERY_SECONDS;
             let deadline = Timestamp::from_second(second).map_err(|e| e.to_string())?;
-            self.delivery
-                .run(deadline)
-                .await
-                .map_err(|e| e.to_string())?;
+            let payload = serde_json::from_slice(&payload).map_err(|e| e.to_string())?;
+            let run = self.delivery.handle(&payload, deadline);
+            run.await.map_err(|e| e.to_string())?;
             serde_json::to_value(audit_delivery::Response::default()).map_err(|e| e.to_string())
         }
         .boxed()

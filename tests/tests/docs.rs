@@ -10,6 +10,8 @@
 
 #[path = "docs/export_scene.rs"]
 mod export_scene;
+#[path = "docs/outbox_scene.rs"]
+mod outbox_scene;
 #[path = "docs/page.rs"]
 mod page;
 #[path = "docs/provision_scene.rs"]
@@ -114,6 +116,7 @@ fn the_examples_of_the_formats_are_what_the_code_writes() {
     written.extend(export_scene::examples());
     written.extend(provision_scene::examples());
     written.extend(relay_scene::examples());
+    written.extend(outbox_scene::examples());
     let names = |of: &BTreeMap<&str, String>| set(of.keys().copied());
     assert_eq!(names(&shown), names(&written));
     for (name, written) in written {

@@ -21,6 +21,7 @@ use sealift_core::id::{AccountId, BucketName, KeyPrefix, ObjectKey, OrgId, Proje
 use sealift_core::policy::permissions::{export_as_documented, export_least, test_object};
 use sealift_core::policy::{Document, Partition, trust};
 use sealift_core::ports::{ExportPlace, ExportSink, ExportSinks, StoreError, Upload};
+use sealift_core::reach::Allowed;
 use sealift_embedded::faults::{Effect, Rule};
 use sealift_embedded::iam::{Platform, Secret};
 use sealift_embedded::{Embedded, Options};
@@ -126,6 +127,7 @@ impl Scene {
                 force_path_style: true,
             },
             trusted_endpoints: vec![],
+            allowed: Allowed::default(),
         };
         let keys = Keys::new("PLATFORMKEY", "platform-secret", None, None, "test");
         let base: SdkConfig = config::fixed("us-east-1", keys, Some(&self.aws.endpoint_url()));

@@ -57,7 +57,7 @@ fn attempts(url: &str, principal: Option<&str>) -> RoleAttempts<VirtualClock> {
             sts: Some(url.to_owned()),
             ..AwsEndpoints::default()
         },
-        trusted_endpoints: vec![],
+        ..SinkOptions::default()
     };
     let keys = Keys::new("PLATFORMKEY", "platform-secret", None, None, "test");
     // Tests of errors would wait for the SDK's pauses between its tries.

@@ -24,6 +24,7 @@ use sealift_core::policy::{Partition, permissions, trust};
 use sealift_core::ports::{
     Conditional, ETag, Metadata, ObjectSink, ObjectStore, Sinks, StoreError,
 };
+use sealift_core::reach::Allowed;
 use sealift_embedded::faults::{Effect, Rule};
 use sealift_embedded::iam::{Platform, Secret};
 use sealift_embedded::{Embedded, Options};
@@ -476,6 +477,7 @@ fn with_tenant(scene: &Scene) -> (CustomerSinks<NoVault, SystemClock>, Destinati
             force_path_style: true,
         },
         trusted_endpoints: vec![],
+        allowed: Allowed::default(),
     };
     let base = sdk(&scene.aws.endpoint_url(), RetryConfig::disabled());
     let destination = serde_json::json!({

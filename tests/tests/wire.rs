@@ -22,6 +22,7 @@ use sealift_core::external_id::ExternalId;
 use sealift_core::id::{AccountId, DestinationId, ObjectKey, OrgId, RoleArn};
 use sealift_core::policy::Document;
 use sealift_core::ports::{ObjectSink, Sinks, StoreError};
+use sealift_core::reach::Allowed;
 use sealift_testkit::VirtualClock;
 use sealift_tests::responder::{Received, Reply, Responder};
 use sha2::{Digest, Sha256};
@@ -93,6 +94,7 @@ impl<V: Vault> Scene<V> {
                 force_path_style: true,
             },
             trusted_endpoints: vec![],
+            allowed: Allowed::default(),
         };
         let sinks = CustomerSinks::new(base(None), options, vault, clock.clone());
         Self { aws, clock, sinks }

@@ -1,21 +1,13 @@
-//! The load: tenants with a bucket and a role each, and events of about 1 KB at a steady rate.
+//! The load: events of about 1 KB at a steady rate, which go round among the tenants.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use flate2::read::MultiGzDecoder;
 use sealift_aws::OsEntropy;
-use sealift_core::destination::{
-    Credentials, Destination, DestinationSet, Location, Region, Status, Storage, shard_of,
-};
-use sealift_core::document::Saved;
-use sealift_core::external_id::ExternalId;
-use sealift_core::id::{AccountId, BucketName, DestinationId, KeyPrefix, OrgId, RoleArn};
-use sealift_core::policy::{Partition, permissions, trust};
+use sealift_core::id::OrgId;
 use sealift_core::ports::Entropy;
-use sealift_core::selection::Selection;
 use sealift_embedded::bus::{Entry, MAX_REQUEST_BYTES, MAX_REQUEST_ENTRIES, Timeline};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -119,68 +111,6 @@ pub(super) fn lines<'a>(
     } else {
         Box::new(file.lines())
     })
-}
-
-/// Gives so many tenants an account, a bucket and a role, and saves their destinations at once.
-pub(super) async fn set_up(stack: &Stack, tenants: u32) -> anyhow::Result<Vec<OrgId>> {
-    let shards = stack.bus.wiring().parameters.get("DeliveryShards");
-    let shards: u16 = shards.context("DeliveryShards has no value")?.parse()?;
-    let mut sets: BTreeMap<u16, DestinationSet> = BTreeMap::new();
-    let mut organizations = Vec::new();
-    for number in 0..tenants {
-        let destination = tenant(stack, number)?;
-        let organization = destination.organization.clone();
-        let set = sets.entry(shard_of(&organization, shards)).or_default();
-        set.0.insert(destination.id.clone(), destination);
-        organizations.push(organization);
-    }
-    for (shard, set) in sets {
-        let place = DestinationSet::place(shard);
-        if let Saved::Stale = place.create(&stack.state_store(), set, &OsEntropy).await? {
-            bail!("the stack has destinations already");
-        }
-    }
-    Ok(organizations)
-}
-
-fn tenant(stack: &Stack, number: u32) -> anyhow::Result<Destination> {
-    let account = AccountId::parse(format!("{:012}", 200_000_000_000 + u64::from(number)))?;
-    let role = RoleArn::parse(format!("arn:aws:iam::{account}:role/sealift-audit-export"))?;
-    let bucket = BucketName::parse(format!("tenant-{number:05}"))?;
-    let prefix = KeyPrefix::parse("audit-events/")?;
-    let external_id = ExternalId::generate(&OsEntropy);
-    stack.aws.create_bucket(&bucket, &account)?;
-    let trusts =
-        trust::for_audit_destination(&stack.principal, std::slice::from_ref(&external_id))?;
-    let permits = permissions::least(Partition::default(), &bucket, &prefix, None).to_string();
-    let policies = [("write-audit-events", permits.as_str())];
-    let iam = stack.aws.iam();
-    iam.create_role(&role, &trusts.to_string(), &policies)?;
-    let destination = Destination {
-        id: DestinationId::parse(bucket.as_str())?,
-        organization: OrgId::parse(format!("tenant-{number:05}"))?,
-        status: Status::Streaming,
-        held: None,
-        created_ms: None,
-        start_ms: Some(stack.now().as_millisecond()),
-        location: Location {
-            endpoint: None,
-            region: Region::parse(stack.aws.region())?,
-            bucket,
-            prefix,
-            path_style: false,
-        },
-        credentials: Credentials::IamRole {
-            role_arn: role,
-            external_id,
-            bucket_owner: None,
-        },
-        include: Selection::default(),
-        storage: Storage::default(),
-        replays: Vec::new(),
-    };
-    destination.validate()?;
-    Ok(destination)
 }
 
 /// Puts events on the bus for so long, on the stack's clock.

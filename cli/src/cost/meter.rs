@@ -112,8 +112,8 @@ impl Meter {
     /// Puts a meter on the stack. Each request to S3 and STS waits from now on.
     pub(super) fn on(stack: &Stack, request: Duration) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let standing = Standing::of_template()?;
         let wiring = stack.bus.wiring();
+        let standing = Standing::of_template(&wiring.parameters)?;
         for (function, megabytes) in &standing.memory {
             // What nobody has registered is called by nothing here; the bus sees to that.
             let Ok(inner) = stack.bus.handler(function) else {
@@ -207,7 +207,7 @@ impl Meter {
             let received = state.received.get(&mapping.function).copied();
             let received = received.unwrap_or_default();
             usage.add(Item::SqsRequests, received);
-            let empty = (Standing::polls(seconds) - received).max(0.0);
+            let empty = (Standing::polls(mapping.maximum_concurrency, seconds) - received).max(0.0);
             standing.add(Item::SqsRequests, empty);
         }
         for schedule in &wiring.schedules {

@@ -212,6 +212,8 @@ fn functions(measured: &Measured, out: &mut impl Write) -> anyhow::Result<()> {
 
 fn idle(measured: &Measured, prices: &Prices, out: &mut impl Write) -> anyhow::Result<()> {
     head(measured, out, "A month in which nothing happens")?;
+    let checked = measured.runs.iter().map(|run| run.idle.checked.to_string());
+    row(out, "  destinations whose daily check was run", checked)?;
     let usages: Vec<&Usage> = measured.runs.iter().map(|run| &run.idle.platform).collect();
     services(&usages, prices, out)?;
     row(

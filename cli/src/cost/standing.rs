@@ -9,11 +9,13 @@ use serde_json::Value;
 use super::usage::{Item, Usage, real};
 use crate::stack::TEMPLATE;
 
-/// How many batches Lambda asks a queue for at once, at the least, and for how long each request
-/// waits, in seconds. It goes down to two where little happens, but not where a mapping has a
-/// maximum concurrency, as all of the template's have:
+/// How many batches Lambda asks a queue for at once, at the least. It goes down to two where little
+/// happens, but not where a mapping has a maximum concurrency:
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>
 const POLLERS: f64 = 5.0;
+const POLLERS_WITHOUT_MAXIMUM: f64 = 2.0;
+
+/// For how long each request waits, in seconds.
 const POLL_SECONDS: f64 = 20.0;
 
 /// What stands there.
@@ -30,18 +32,23 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// As the template has it, with everything that is optional in it.
-    pub(super) fn of_template() -> anyhow::Result<Self> {
-        Self::of(&Template::parse(TEMPLATE)?)
+    /// As the template has it with these parameters.
+    pub(super) fn of_template(parameters: &BTreeMap<String, String>) -> anyhow::Result<Self> {
+        Self::of(&Template::parse(TEMPLATE)?, parameters)
     }
 
-    fn of(template: &Template) -> anyhow::Result<Self> {
+    fn of(template: &Template, parameters: &BTreeMap<String, String>) -> anyhow::Result<Self> {
         let mut month = Usage::default();
-        for (_, alarm) in template.resources_of("AWS::CloudWatch::Alarm") {
-            month.add(Item::AlarmMetricMonths, metrics_of(alarm));
+        for (id, alarm) in template.resources_of("AWS::CloudWatch::Alarm") {
+            if template.creates(id, parameters)? {
+                month.add(Item::AlarmMetricMonths, metrics_of(alarm));
+            }
         }
-        let dashboards = template.resources_of("AWS::CloudWatch::Dashboard").count();
-        month.add(Item::DashboardMonths, real(dashboards as u64));
+        for (id, _) in template.resources_of("AWS::CloudWatch::Dashboard") {
+            if template.creates(id, parameters)? {
+                month.add(Item::DashboardMonths, 1.0);
+            }
+        }
         let memory = template
             .resources_of("AWS::Serverless::Function")
             .map(|(id, function)| {
@@ -64,8 +71,12 @@ impl Standing {
     }
 
     /// The requests in which Lambda asks a queue that has nothing.
-    pub(super) fn polls(seconds: f64) -> f64 {
-        POLLERS * seconds / POLL_SECONDS
+    pub(super) fn polls(maximum_concurrency: Option<u64>, seconds: f64) -> f64 {
+        let pollers = match maximum_concurrency {
+            Some(_) => POLLERS,
+            None => POLLERS_WITHOUT_MAXIMUM,
+        };
+        pollers * seconds / POLL_SECONDS
     }
 }
 
@@ -97,6 +108,8 @@ mod tests {
     use super::*;
 
     const SMALL: &str = "
+Conditions:
+  WantsMore: !Equals [!Ref More, yes]
 Resources:
   One:
     Type: AWS::CloudWatch::Alarm
@@ -110,6 +123,9 @@ Resources:
         - { Id: b, MetricStat: {} }
   Board:
     Type: AWS::CloudWatch::Dashboard
+  Wanted:
+    Type: AWS::CloudWatch::Dashboard
+    Condition: WantsMore
   Function:
     Type: AWS::Serverless::Function
     Properties: { MemorySize: 512 }
@@ -125,8 +141,12 @@ Resources:
 ";
 
     #[test]
-    fn alarms_count_by_their_metrics() {
-        let standing = Standing::of(&Template::parse(SMALL).unwrap()).unwrap();
+    fn alarms_count_by_their_metrics_and_what_is_not_created_does_not_count() {
+        let template = Template::parse(SMALL).unwrap();
+        let with = |more: &str| BTreeMap::from([("More".to_owned(), more.to_owned())]);
+        let standing = Standing::of(&template, &with("yes")).unwrap();
+        assert!((standing.month.of(Item::DashboardMonths) - 2.0).abs() < 1e-9);
+        let standing = Standing::of(&template, &with("no")).unwrap();
         assert!((standing.month.of(Item::AlarmMetricMonths) - 3.0).abs() < 1e-9);
         assert!((standing.month.of(Item::DashboardMonths) - 1.0).abs() < 1e-9);
         assert_eq!(standing.memory["Function"], 512);
@@ -134,24 +154,29 @@ Resources:
         assert!((standing.state_days - 30.0).abs() < 1e-9);
     }
 
-    #[test]
-    fn the_deployed_template_has_all_that_is_asked_of_it() {
-        let standing = Standing::of_template().unwrap();
-        assert!(standing.memory.contains_key("AuditWriter"));
+    /// The template's parameters, as they are by default.
+    fn defaults() -> BTreeMap<String, String> {
         let template = Template::parse(TEMPLATE).unwrap();
-        for (id, function) in template.resources_of("AWS::Serverless::Function") {
-            let events = function.pointer("/Properties/Events");
-            let events = events.and_then(Value::as_object).into_iter().flatten();
-            for (_, event) in events.filter(|(_, event)| event["Type"] == "SQS") {
-                // What `POLLERS` relies on.
-                let most = event.pointer("/Properties/ScalingConfig/MaximumConcurrency");
-                assert!(most.is_some(), "{id}");
-            }
-        }
+        let default = |parameter: &Value| match parameter.get("Default")? {
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        let parameters = template.section("Parameters");
+        parameters
+            .filter_map(|(name, parameter)| Some((name.to_owned(), default(parameter)?)))
+            .collect()
     }
 
     #[test]
-    fn an_idle_queue_is_asked_fifteen_times_a_minute() {
-        assert!((Standing::polls(60.0) - 15.0).abs() < 1e-9);
+    fn the_deployed_template_has_all_that_is_asked_of_it() {
+        let standing = Standing::of_template(&defaults()).unwrap();
+        assert!(standing.memory.contains_key("AuditWriter"));
+    }
+
+    #[test]
+    fn an_idle_queue_is_asked_fifteen_times_a_minute_or_six() {
+        for (maximum, polls) in [(Some(2), 15.0), (None, 6.0)] {
+            assert!((Standing::polls(maximum, 60.0) - polls).abs() < 1e-9);
+        }
     }
 }

@@ -155,7 +155,8 @@ impl Printed<'_> {
         if new > 0 {
             writeln!(
                 out,
-                "Exports of projects that are new since then ({new}) start with their first row."
+                "Exports of projects that were created since provisioning began, or ten minutes before it at the \
+                 most ({new}), start with their first row."
             )?;
         }
         let requests = self.beginnings.requests();

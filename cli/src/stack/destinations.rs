@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use sealift_aws::check::{CustomerChecks, customer_checks};
 use sealift_aws::{OsEntropy, S3Store};
 use sealift_core::control::{Control, Parts, Settings};
+use sealift_core::reach::Allowed;
 use sealift_core::vault::TrialVault;
 use sealift_embedded::bus::Handler;
 use sealift_embedded::template::Wiring;
@@ -42,6 +43,7 @@ impl Stack {
         let settings = Settings {
             shards: self.shards,
             principal: self.principal.clone(),
+            allowed: Allowed::default(),
         };
         Control::new(parts, settings)
     }

@@ -101,7 +101,7 @@ impl Stack {
     }
 
     /// The bus that the functions put events on: this stack's own.
-    pub(super) fn own_bus(&self) -> OwnBus {
+    pub(crate) fn own_bus(&self) -> OwnBus {
         OwnBus {
             bus: self.bus.clone(),
             name: self.bus_name.clone(),

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use sealift_core::id::{BucketName, RoleArn};
+use sealift_core::reach::Allowed;
 use sealift_core::variables::{BadVariables, Variables};
 
 use crate::Settings;
 
 /// The variables that [`Config`] reads.
-pub const VARIABLES: [&str; 9] = [
+pub const VARIABLES: [&str; 10] = [
     "SEALIFT_LOG_BUCKET",
     "SEALIFT_STATE_BUCKET",
     "SEALIFT_BUS",
@@ -17,6 +18,7 @@ pub const VARIABLES: [&str; 9] = [
     "SEALIFT_SHARDS",
     "SEALIFT_LOOKBACK_SECONDS",
     "SEALIFT_PARAMETER_PATH",
+    "SEALIFT_ALLOWED_ENDPOINTS",
     "SEALIFT_LOG_LEVEL",
 ];
 
@@ -33,6 +35,8 @@ pub struct Config {
     pub principal_role: RoleArn,
     /// Where customers' access keys lie in the Parameter Store.
     pub parameter_path: String,
+    /// What is open to customers' endpoints beside the public internet.
+    pub allowed: Allowed,
     /// How delivery goes about it.
     pub settings: Settings,
     /// What is logged: a `tracing` filter.
@@ -51,6 +55,7 @@ impl Config {
         let shards = variables.number("SEALIFT_SHARDS", 1..=1000, 1);
         let lookback = variables.number("SEALIFT_LOOKBACK_SECONDS", 0..=1_209_600, 21_600);
         let parameter_path = variables.required("SEALIFT_PARAMETER_PATH");
+        let allowed: Option<Allowed> = variables.optional("SEALIFT_ALLOWED_ENDPOINTS");
         let log_level = variables.optional("SEALIFT_LOG_LEVEL");
         variables.finish(|| {
             Some(Self {
@@ -59,6 +64,7 @@ impl Config {
                 bus: bus?,
                 principal_role: principal_role?,
                 parameter_path: parameter_path?,
+                allowed: allowed.unwrap_or_default(),
                 settings: Settings {
                     flush_interval: Duration::from_secs(flush),
                     shards: u16::try_from(shards).ok()?,

@@ -7,8 +7,8 @@
 //!
 //! `shard` moves the cursor that most destinations ride on; `left` moves those of the ones
 //! left behind, `replays` those of replays, both in `turns`; `membership` decides who rides
-//! where; `reading` reads the log and marks duplicates; `writing` writes a plan's objects;
-//! `telling` tells customers of gaps, and `expiry` warns of them.
+//! where; `reading` reads the log and marks duplicates; `memory` spares reading what has not
+//! changed; `writing` writes a plan's objects; `telling` tells customers of gaps, and `expiry` warns of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -26,17 +26,22 @@ use sealift_core::ports::{Clock, Entropy, EventBus, ObjectStore, Sinks};
 use serde::Serialize;
 
 pub use self::config::{Config, VARIABLES};
+use self::memory::{Look, Memory};
 
 mod config;
 mod expiry;
 mod left;
 mod membership;
+mod memory;
 mod reading;
 mod replays;
 mod shard;
 mod telling;
 mod turns;
 mod writing;
+
+/// The detail-type of what the schedule sends.
+pub const TICK: &str = "delivery.tick";
 
 /// How delivery goes about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,6 +212,8 @@ pub struct Delivery<L, S, K, B, C, E> {
     /// What a warm process remembers, by shard. It only saves reading: results do not depend
     /// on it.
     lookbacks: Mutex<BTreeMap<u16, Lookback>>,
+    /// What a warm process has read before. It only saves reading it again.
+    memory: Mutex<Memory>,
     /// Replays that a warm process has seen to be over. It only saves reading.
     over: Mutex<BTreeSet<(DestinationId, Option<i64>, ReplayId)>>,
 }
@@ -240,19 +247,36 @@ where
             entropy,
             settings,
             lookbacks: Mutex::default(),
+            memory: Mutex::default(),
             over: Mutex::default(),
         }
     }
 
+    /// Handles a call. Whatever the payload is, it means "deliver what is due"; only where it comes
+    /// by the minute, whether anything was appended is asked more cheaply.
+    pub async fn handle(
+        &self,
+        payload: &serde_json::Value,
+        deadline: Timestamp,
+    ) -> Result<Report, DeliveryError> {
+        let ticks = payload.get("detail-type").and_then(|kind| kind.as_str()) == Some(TICK);
+        let look = if ticks { Look::Brief } else { Look::Whole };
+        self.run_looking(look, deadline).await
+    }
+
     /// Delivers what is due, until all is done or the deadline is near.
     pub async fn run(&self, deadline: Timestamp) -> Result<Report, DeliveryError> {
+        self.run_looking(Look::Whole, deadline).await
+    }
+
+    async fn run_looking(&self, look: Look, deadline: Timestamp) -> Result<Report, DeliveryError> {
         let mut report = Report::default();
         let mut failed = None;
         for shard in 0..self.settings.shards {
             let mut lookback = self.take_lookback(shard);
             // Boxed: the futures of all that a run may do, one in another, are beyond what the
             // compiler looks into.
-            let run = self.run_shard(shard, deadline, &mut lookback, &mut report);
+            let run = self.run_shard(shard, look, deadline, &mut lookback, &mut report);
             let result = Box::pin(run).await;
             self.keep_lookback(shard, lookback);
             if let Err(error) = result {

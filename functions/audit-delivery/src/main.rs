@@ -16,6 +16,7 @@ async fn main() -> Result<(), Error> {
         principal_role,
         parameter_path,
         bus,
+        allowed,
         settings,
         log_level,
     } = Config::from_lookup(system::environment)?;
@@ -28,7 +29,7 @@ async fn main() -> Result<(), Error> {
     let vault = ParameterVault::on(&sdk, parameter_path);
     let sinks = CustomerSinks::new(
         sdk.clone(),
-        Options::through(principal_role),
+        Options::through(principal_role).opening(allowed),
         vault,
         SystemClock,
     );
@@ -36,7 +37,8 @@ async fn main() -> Result<(), Error> {
     let delivery = &Delivery::new(log, state, sinks, bus, SystemClock, OsEntropy, settings);
     run(service_fn(|event: LambdaEvent<Value>| async move {
         let deadline = i64::try_from(event.context.deadline)?;
-        delivery.run(Timestamp::from_millisecond(deadline)?).await?;
+        let deadline = Timestamp::from_millisecond(deadline)?;
+        delivery.handle(&event.payload, deadline).await?;
         Ok::<_, Error>(Response::default())
     }))
     .await

@@ -26,13 +26,12 @@ where
     E: Entropy,
 {
     /// Brings the members in line with the configured destinations. There must be no open
-    /// plan. Tells whether anything changed.
+    /// plan.
     pub(crate) async fn reconcile(
         &self,
         cursor: &mut ShardCursor,
         set: &DestinationSet,
-    ) -> Result<bool, DeliveryError> {
-        let before = (cursor.members.clone(), cursor.left.clone());
+    ) -> Result<(), DeliveryError> {
         let same = |id: &DestinationId, organization: &OrgId, created_ms| {
             let known = set.0.get(id);
             known.is_some_and(|known| known.is_of(organization, created_ms))
@@ -63,7 +62,7 @@ where
         for destination in new {
             self.join(cursor, destination).await?;
         }
-        Ok(before != (cursor.members.clone(), cursor.left.clone()))
+        Ok(())
     }
 
     /// Takes in a destination that has never streamed.

@@ -24,6 +24,20 @@ pub(crate) struct Ahead {
     pub position: Position,
     /// What was missing on the way there.
     pub gap: Option<Gap>,
+    /// Where the log ended, if that was seen.
+    end: Option<Sequence>,
+}
+
+impl Ahead {
+    /// Nothing lies after the position.
+    pub(crate) fn nothing(position: Position) -> Self {
+        Self {
+            entries: Vec::new(),
+            position,
+            gap: None,
+            end: None,
+        }
+    }
 }
 
 impl<L, S, K, B, C, E> Delivery<L, S, K, B, C, E>
@@ -46,9 +60,14 @@ where
     ) -> Result<Ahead, DeliveryError> {
         loop {
             let head = self.epoch_now(&position.epoch).await?;
+            let asked_ms = self.now_ms();
             let ahead = self.ahead_in(&head, position, passed_ms, end).await?;
             // If a new epoch began while the log was listed, what was listed may be of either.
             if self.epoch_now(&head.epoch).await?.epoch == head.epoch {
+                if let Some(next) = ahead.end {
+                    let epoch = head.epoch;
+                    self.keep_end(Position { epoch, next }, asked_ms);
+                }
                 return Ok(ahead);
             }
         }
@@ -113,6 +132,7 @@ where
         }
         let mut bytes = 0;
         let mut next = position.next;
+        let listed = entries.len();
         entries.retain(|entry| {
             let in_order = entry.sequence == next && end.is_none_or(|end| entry.sequence < end);
             let fits = bytes == 0 || bytes + entry.size <= self.settings.plan_bytes;
@@ -122,16 +142,23 @@ where
             }
             in_order && fits
         });
+        // A page that is not full shows the end, if nothing of it is left out here.
+        let whole = listed < self.page() && entries.len() == listed;
         Ok(Ahead {
             entries,
             position,
             gap,
+            end: whole.then_some(next),
         })
     }
 
     async fn list(&self, from: Sequence) -> Result<Vec<Entry>, DeliveryError> {
-        let limit = self.settings.plan_segments.clamp(1, 1000);
-        Ok(self.log.list_after(from.previous(), limit).await?)
+        Ok(self.log.list_after(from.previous(), self.page()).await?)
+    }
+
+    /// How many segments are listed at once.
+    fn page(&self) -> usize {
+        self.settings.plan_segments.clamp(1, 1000)
     }
 
     /// Reads the segments of a range, in order; stops before the first that is missing.

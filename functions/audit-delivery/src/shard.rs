@@ -16,11 +16,15 @@ use sealift_core::lookback::Lookback;
 use sealift_core::ports::{Clock, Entropy, EventBus, ObjectStore, Sinks};
 
 use crate::membership::passed_ms;
+use crate::memory::{Documents, Look};
+use crate::reading::Ahead;
 use crate::writing::{Job, NotTaken};
 use crate::{Delivery, DeliveryError, Report};
 
 /// A trigger may arrive a little early by its sender's clock; a flush is due all the same.
 const EARLY_MS: i64 = 1000;
+
+static NO_DESTINATIONS: DestinationSet = DestinationSet(BTreeMap::new());
 
 /// The objects of a plan, by destination.
 pub(crate) type Objects = BTreeMap<DestinationId, Vec<Encoded>>;
@@ -53,6 +57,7 @@ where
     pub(crate) async fn run_shard(
         &self,
         shard: u16,
+        look: Look,
         deadline: Timestamp,
         lookback: &mut Lookback,
         report: &mut Report,
@@ -60,12 +65,11 @@ where
         let Some(head) = self.log.head().await?.map(|head| head.body) else {
             return Ok(());
         };
-        let set = DestinationSet::place(shard).load(&self.state).await?;
-        let set = set.map(|set| set.body).unwrap_or_default();
-        let place = ShardCursor::place(shard);
-        let mut cursor = match place.load(&self.state).await? {
+        let Documents { set: read, cursor } = self.documents(shard).await?;
+        let set = read.as_ref().map_or(&NO_DESTINATIONS, |read| &read.body);
+        let mut cursor = match cursor {
             Some(cursor) => cursor,
-            None => match place
+            None => match ShardCursor::place(shard)
                 .create(&self.state, self.first(&head), &self.entropy)
                 .await?
             {
@@ -83,7 +87,7 @@ where
             });
         }
         if cursor.body.plan.is_some() {
-            match self.redo(shard, cursor, &set, lookback, report).await? {
+            match self.redo(shard, cursor, set, lookback, report).await? {
                 Moved::On(moved) | Moved::Idle(moved) => cursor = moved,
                 Moved::Overtaken => {
                     report.overtaken = true;
@@ -94,9 +98,10 @@ where
         let due = self.is_due(cursor.body.flushed_ms);
         let flushed_ms = self.now_ms();
         let mut more = due;
+        let brief = (look == Look::Brief).then_some(&head);
         while more && self.has_time(deadline) {
             match self
-                .advance(shard, cursor, &set, flushed_ms, lookback, report)
+                .advance(shard, cursor, brief, set, flushed_ms, lookback, report)
                 .await?
             {
                 Moved::On(moved) => cursor = moved,
@@ -107,12 +112,14 @@ where
                 }
             }
         }
-        let left = self.run_left(shard, deadline, &mut cursor, &set, lookback, report);
+        let left = self.run_left(shard, deadline, &mut cursor, set, lookback, report);
         let left = left.await;
         let position = &cursor.body.position;
-        let replays = self.run_replays(shard, deadline, position, &set, report);
+        let replays = self.run_replays(shard, deadline, position, set, report);
         let replays = replays.await;
-        let warned = self.warn_of_expiry(shard, &cursor.body, &set, report).await;
+        let warned = self.warn_of_expiry(shard, &cursor.body, set, report).await;
+        let cursor = Some(cursor);
+        self.keep(shard, Documents { set: read, cursor });
         left.and(replays).and(warned)
     }
 
@@ -144,19 +151,28 @@ where
         }
     }
 
-    /// Plans what lies ahead, writes it and commits.
+    /// Plans what lies ahead, writes it and commits. With the log's head, the look ahead may be a
+    /// [brief](Look::Brief) one.
+    #[expect(clippy::too_many_arguments, reason = "all of them are a run's own")]
     async fn advance(
         &self,
         shard: u16,
         cursor: Stored<ShardCursor>,
+        brief: Option<&Head>,
         set: &DestinationSet,
         flushed_ms: i64,
         lookback: &mut Lookback,
         report: &mut Report,
     ) -> Result<Moved, DeliveryError> {
-        let ahead = self
-            .ahead(&cursor.body.position, passed_ms(&cursor.body), None)
-            .await?;
+        let position = &cursor.body.position;
+        let nothing = match brief {
+            Some(head) => self.still_ends_at(position, head).await?,
+            None => false,
+        };
+        let ahead = match nothing {
+            true => Ahead::nothing(position.clone()),
+            false => self.ahead(position, passed_ms(&cursor.body), None).await?,
+        };
         let mut next = cursor.body.clone();
         next.position = ahead.position;
         if let Some(gap) = &ahead.gap {

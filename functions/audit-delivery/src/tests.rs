@@ -5,6 +5,7 @@ mod draining;
 mod expiry;
 mod flushes;
 mod gaps;
+mod memory;
 mod moves;
 mod refusals;
 mod replays;

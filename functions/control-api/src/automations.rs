@@ -6,22 +6,29 @@
 //!
 //! A name is one automation's within its project. The id is made of project and name, so that of two
 //! who create the same one at once, one finds the other's; after a renaming the next id is taken.
+//!
+//! Whatever changes something is told to the audit log, by way of the
+//! [outbox](sealift_core::audit::outbox).
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use sealift_core::control::ControlError;
+use sealift_core::audit::outbox::Told;
+use sealift_core::control::Caller;
 use sealift_core::export::automation::{Automation, ExportConfig};
+use sealift_core::export::changes::{ChangeError, Changed, Changes};
 use sealift_core::export::cursor::ExportCursor;
 use sealift_core::export::message::Start;
 use sealift_core::export::registry::{Registry, RegistryError};
 use sealift_core::export::timetable::Entry;
 use sealift_core::id::{AutomationId, OrgId, ProjectId, XactId};
-use sealift_core::ports::{Clock, Entropy, ObjectStore};
+use sealift_core::ports::{Clock, Entropy, EventBus, ObjectStore};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::refusal::Refusal;
+pub use self::error::AutomationError;
+use self::error::invalid;
 
+mod error;
 pub(crate) mod routes;
 
 /// How many documents are read at once.
@@ -29,60 +36,6 @@ const AT_ONCE: usize = 16;
 
 /// How many automations of one name there may have been before, renamed since.
 const MOST_RENAMED: u32 = 64;
-
-/// Why an operation on an automation was not done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AutomationError {
-    /// The registry refused, or failed.
-    Registry(RegistryError),
-    /// What was asked cannot be used.
-    Invalid {
-        /// The field.
-        field: &'static str,
-        /// Why, and what to do.
-        reason: String,
-    },
-}
-
-impl From<RegistryError> for AutomationError {
-    fn from(error: RegistryError) -> Self {
-        Self::Registry(error)
-    }
-}
-
-fn invalid(field: &'static str, reason: impl Into<String>) -> AutomationError {
-    let reason = reason.into();
-    AutomationError::Invalid { field, reason }
-}
-
-impl From<AutomationError> for Refusal {
-    fn from(error: AutomationError) -> Self {
-        let error = match error {
-            AutomationError::Invalid { field, reason } => {
-                return Self::invalid(format!("`{field}` {reason}")).of_field(field);
-            }
-            AutomationError::Registry(error) => error,
-        };
-        match error {
-            RegistryError::Unknown(id) => Self::not_found(format!("there is no automation {id}")),
-            RegistryError::Invalid(error) => {
-                let field = error.field;
-                Self::invalid(error.to_string()).of_field(field)
-            }
-            RegistryError::Fixed { field, .. } => {
-                let reason = "cannot be changed; create another automation, and delete this one";
-                Self::invalid(format!("`{field}` {reason}")).of_field(field)
-            }
-            RegistryError::Taken(_) => ControlError::Busy.into(),
-            RegistryError::Document(error) => ControlError::State(error).into(),
-            RegistryError::Store(error) => ControlError::Store(error).into(),
-            RegistryError::Shards { .. } => {
-                ControlError::Own("SEALIFT_EXPORT_SHARDS is not what the timetable was made with")
-                    .into()
-            }
-        }
-    }
-}
 
 /// An automation that is to be created, or to replace the one of its name.
 #[derive(Debug, Clone)]
@@ -119,13 +72,22 @@ pub struct Progress {
     pub now_ms: i64,
 }
 
-/// The operations, without the types of their parts.
+/// The operations, without the types of their parts. Those that change something tell the audit log
+/// who called.
 #[async_trait]
 pub trait Exports: Send + Sync {
     /// Creates it, or finds the one of its name, which stays as it is. Tells whether it was found.
-    async fn create(&self, new: NewAutomation) -> Result<(Automation, bool), AutomationError>;
+    async fn create(
+        &self,
+        caller: &Caller,
+        new: NewAutomation,
+    ) -> Result<(Automation, bool), AutomationError>;
     /// Creates it, or replaces what the one of its name does.
-    async fn replace(&self, new: NewAutomation) -> Result<Automation, AutomationError>;
+    async fn replace(
+        &self,
+        caller: &Caller,
+        new: NewAutomation,
+    ) -> Result<Automation, AutomationError>;
     /// All, or those of a project, the newest first.
     async fn list(&self, project: Option<&ProjectId>) -> Result<Vec<Automation>, AutomationError>;
     /// One.
@@ -133,21 +95,31 @@ pub trait Exports: Send + Sync {
     /// Merges changes into it.
     async fn change(
         &self,
+        caller: &Caller,
         id: &AutomationId,
         change: AutomationChange,
     ) -> Result<Automation, AutomationError>;
     /// Deletes it, and tells what it was.
-    async fn remove(&self, id: &AutomationId) -> Result<Automation, AutomationError>;
+    async fn remove(
+        &self,
+        caller: &Caller,
+        id: &AutomationId,
+    ) -> Result<Automation, AutomationError>;
     /// Sets its cursor, and makes it due.
     async fn reset(
         &self,
+        caller: &Caller,
         id: &AutomationId,
         project: &ProjectId,
         start: XactId,
     ) -> Result<(), AutomationError>;
     /// Makes it due.
-    async fn schedule(&self, id: &AutomationId, project: &ProjectId)
-    -> Result<(), AutomationError>;
+    async fn schedule(
+        &self,
+        caller: &Caller,
+        id: &AutomationId,
+        project: &ProjectId,
+    ) -> Result<(), AutomationError>;
     /// How far it has come.
     async fn progress(
         &self,
@@ -158,17 +130,19 @@ pub trait Exports: Send + Sync {
 
 /// The automations of one organization, on ports.
 #[derive(Debug)]
-pub struct Automations<S, C, E> {
+pub struct Automations<S, B, C, E> {
     registry: Registry<S, E>,
+    bus: B,
     clock: C,
     organization: OrgId,
 }
 
-impl<S: ObjectStore, C: Clock, E: Entropy> Automations<S, C, E> {
-    /// Those of the registry, which are the organization's.
-    pub fn new(registry: Registry<S, E>, clock: C, organization: OrgId) -> Self {
+impl<S: ObjectStore, B: EventBus, C: Clock, E: Entropy> Automations<S, B, C, E> {
+    /// Those of the registry, which are the organization's. The bus is told of what is changed.
+    pub fn new(registry: Registry<S, E>, bus: B, clock: C, organization: OrgId) -> Self {
         Self {
             registry,
+            bus,
             clock,
             organization,
         }
@@ -176,6 +150,16 @@ impl<S: ObjectStore, C: Clock, E: Entropy> Automations<S, C, E> {
 
     fn now_ms(&self) -> i64 {
         self.clock.now().as_millisecond()
+    }
+
+    /// Changes in the caller's name.
+    fn changes<'a>(&'a self, caller: &'a Caller) -> Changes<'a, S, B, E> {
+        Changes {
+            registry: &self.registry,
+            bus: &self.bus,
+            actor: &caller.actor,
+            now: self.clock.now(),
+        }
     }
 
     /// The n-th id that an automation of that name may have: a UUID of the kind that is free in form
@@ -249,8 +233,12 @@ impl<S: ObjectStore, C: Clock, E: Entropy> Automations<S, C, E> {
 }
 
 #[async_trait]
-impl<S: ObjectStore, C: Clock, E: Entropy> Exports for Automations<S, C, E> {
-    async fn create(&self, new: NewAutomation) -> Result<(Automation, bool), AutomationError> {
+impl<S: ObjectStore, B: EventBus, C: Clock, E: Entropy> Exports for Automations<S, B, C, E> {
+    async fn create(
+        &self,
+        caller: &Caller,
+        new: NewAutomation,
+    ) -> Result<(Automation, bool), AutomationError> {
         if new.name.is_empty() {
             return Err(invalid("name", "must not be empty"));
         }
@@ -271,10 +259,14 @@ impl<S: ObjectStore, C: Clock, E: Entropy> Exports for Automations<S, C, E> {
         for nth in 0..MOST_RENAMED {
             automation.id = self.id_of(&new.project, &new.name, nth)?;
             // As Braintrust's: from the beginning, until its cursor is set.
-            let registered = self.registry.register(&automation, XactId::ZERO, now_ms);
-            match registered.await {
-                Ok(true) => return Ok((automation, false)),
-                Ok(false) | Err(RegistryError::Taken(_)) => {}
+            let changes = self.changes(caller);
+            match changes.register(&automation, XactId::ZERO).await {
+                Ok(changed) => {
+                    if note(&automation.id, changed) {
+                        return Ok((automation, false));
+                    }
+                }
+                Err(ChangeError::Registry(RegistryError::Taken(_))) => {}
                 Err(error) => return Err(error.into()),
             }
             // Somebody else's of the moment, or one that was cut off, or one that was renamed.
@@ -287,17 +279,22 @@ impl<S: ObjectStore, C: Clock, E: Entropy> Exports for Automations<S, C, E> {
         Err(invalid("name", "was given away too often; choose another"))
     }
 
-    async fn replace(&self, new: NewAutomation) -> Result<Automation, AutomationError> {
-        let (there, found) = self.create(new.clone()).await?;
+    async fn replace(
+        &self,
+        caller: &Caller,
+        new: NewAutomation,
+    ) -> Result<Automation, AutomationError> {
+        let (there, found) = self.create(caller, new.clone()).await?;
         if !found {
             return Ok(there);
         }
         let automation = Automation {
             description: new.description,
             config: new.config,
-            ..there
+            ..there.clone()
         };
-        self.registry.change(&automation, self.now_ms()).await?;
+        let changed = self.changes(caller).change(&there, &automation).await?;
+        note(&automation.id, changed);
         Ok(automation)
     }
 
@@ -315,10 +312,12 @@ impl<S: ObjectStore, C: Clock, E: Entropy> Exports for Automations<S, C, E> {
 
     async fn change(
         &self,
+        caller: &Caller,
         id: &AutomationId,
         change: AutomationChange,
     ) -> Result<Automation, AutomationError> {
-        let mut automation = self.registry.automation(id).await?;
+        let there = self.registry.automation(id).await?;
+        let mut automation = there.clone();
         if let Some(name) = change.name.filter(|name| *name != automation.name) {
             if name.is_empty() {
                 return Err(invalid("name", "must not be empty"));
@@ -342,38 +341,43 @@ impl<S: ObjectStore, C: Clock, E: Entropy> Exports for Automations<S, C, E> {
                 )
             })?;
         }
-        self.registry.change(&automation, self.now_ms()).await?;
+        note(id, self.changes(caller).change(&there, &automation).await?);
         Ok(automation)
     }
 
-    async fn remove(&self, id: &AutomationId) -> Result<Automation, AutomationError> {
+    async fn remove(
+        &self,
+        caller: &Caller,
+        id: &AutomationId,
+    ) -> Result<Automation, AutomationError> {
         let there = self.registry.automation(id).await?;
-        self.registry.remove(id).await?;
+        note(id, self.changes(caller).remove(&there).await?);
         Ok(there)
     }
 
     async fn reset(
         &self,
+        caller: &Caller,
         id: &AutomationId,
         project: &ProjectId,
         start: XactId,
     ) -> Result<(), AutomationError> {
-        self.of_project(id, project).await?;
+        let there = self.of_project(id, project).await?;
         let start = Start::Behind(start).position(self.clock.now());
         let start = start.map_err(|error| invalid("start_xact_id", error.reason))?;
-        let reset = self.registry.reset(id, start, None, self.now_ms());
-        Ok(reset.await?)
+        note(id, self.changes(caller).reset(&there, start).await?);
+        Ok(())
     }
 
     async fn schedule(
         &self,
+        caller: &Caller,
         id: &AutomationId,
         project: &ProjectId,
     ) -> Result<(), AutomationError> {
-        self.of_project(id, project).await?;
-        let now_ms = self.now_ms();
-        let woken = self.registry.update_entry(id, |entry| entry.wake(now_ms));
-        Ok(woken.await?)
+        let there = self.of_project(id, project).await?;
+        note(id, self.changes(caller).wake(&there).await?);
+        Ok(())
     }
 
     async fn progress(
@@ -388,6 +392,18 @@ impl<S: ObjectStore, C: Clock, E: Entropy> Exports for Automations<S, C, E> {
             now_ms: self.now_ms(),
         })
     }
+}
+
+/// What came of a change. That its entry waits is for the log: the change is made, and the entry is
+/// not lost.
+fn note<T>(automation: &AutomationId, changed: Changed<T>) -> T {
+    if let Told::Left(error) = &changed.told {
+        tracing::warn!(
+            %automation, %error,
+            "a change of automation {automation} was made, and its audit entry waits in the outbox: {error}"
+        );
+    }
+    changed.value
 }
 
 /// Merges objects field by field, and replaces all else. Nothing is set to null.

@@ -2,12 +2,13 @@
 
 use sealift_core::control::Settings;
 use sealift_core::id::{BucketName, OrgId, RoleArn};
+use sealift_core::reach::Allowed;
 use sealift_core::variables::{BadVariables, Variables};
 
 use crate::claims::Claims;
 
 /// The variables that [`Config`] reads.
-pub const VARIABLES: [&str; 13] = [
+pub const VARIABLES: [&str; 14] = [
     "SEALIFT_STATE_BUCKET",
     "SEALIFT_LOG_BUCKET",
     "SEALIFT_BUS",
@@ -16,6 +17,7 @@ pub const VARIABLES: [&str; 13] = [
     "SEALIFT_SHARDS",
     "SEALIFT_ORGANIZATION_ID",
     "SEALIFT_EXPORT_SHARDS",
+    "SEALIFT_ALLOWED_ENDPOINTS",
     "SEALIFT_CLAIM_ORGANIZATION",
     "SEALIFT_CLAIM_ROLE",
     "SEALIFT_ROLE_ADMIN",
@@ -34,7 +36,8 @@ pub struct Config {
     pub bus: String,
     /// Where customers' access keys lie in the Parameter Store.
     pub parameter_path: String,
-    /// The principal, which assumes the customers' roles, and the number of shards.
+    /// The principal, which assumes the customers' roles, the number of shards, and what is open to customers' endpoints
+    /// beside the public internet.
     pub settings: Settings,
     /// The organization whose automations are managed here; without it, none are.
     pub organization: Option<OrgId>,
@@ -89,6 +92,7 @@ impl Config {
                 None
             }
         };
+        let allowed: Option<Allowed> = variables.optional("SEALIFT_ALLOWED_ENDPOINTS");
         let log_level = variables.optional("SEALIFT_LOG_LEVEL");
         variables.finish(|| {
             Some(Self {
@@ -99,6 +103,7 @@ impl Config {
                 settings: Settings {
                     shards: u16::try_from(shards).ok()?,
                     principal: principal?,
+                    allowed: allowed.unwrap_or_default(),
                 },
                 organization: own_organization,
                 export_shards: u16::try_from(export_shards).ok()?,

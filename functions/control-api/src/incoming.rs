@@ -85,9 +85,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let query = Query::from_request_parts(parts, state).await;
-        let bad = |error: QueryRejection| {
-            Refusal::invalid(format!("the query cannot be read: {}", error.body_text()))
-        };
+        let bad = |error: QueryRejection| described_query(&error.body_text());
         query.map(|Query(page)| Self(page)).map_err(bad)
     }
 }
@@ -165,8 +163,21 @@ fn is_json(media_type: &str) -> bool {
     essence.eq_ignore_ascii_case("application/json") && parts.all(charset)
 }
 
+/// An error of the query's reader, without the values that it quotes. Where it knows the
+/// parameter, its text begins with that.
+fn described_query(text: &str) -> Refusal {
+    let at = |field: &&str| text.contains(&format!(": {field}: "));
+    match ["limit", "starting_after"].into_iter().find(at) {
+        Some(field) => Refusal::invalid(format!("`{field}` of the query cannot be used")),
+        None => Refusal::invalid(
+            "the query cannot be read: it takes `limit`, a number, and `starting_after`, each once",
+        ),
+    }
+}
+
 /// An error of the JSON reader, without the values that it quotes.
 fn described(path: &str, error: &serde_json::Error) -> Refusal {
+    let path = named(path);
     let (line, column) = (error.line(), error.column());
     let place = format!("at line {line}, column {column}");
     let refusal = match error.classify() {
@@ -194,6 +205,27 @@ fn described(path: &str, error: &serde_json::Error) -> Refusal {
     }
 }
 
+/// The part of a path that consists of fields' names and places in lists. What follows is a name
+/// of the caller's own, which could be a secret.
+fn named(path: &str) -> &str {
+    let name = |segment: &str| {
+        let letters = segment.split('[').next().unwrap_or_default();
+        letters.len() <= LONGEST_NAME && letters.chars().all(is_of_name)
+    };
+    let segments = path.split('.').take_while(|segment| name(segment));
+    let length = segments.map(|segment| segment.len() + 1).sum::<usize>();
+    let known = path.get(..length.saturating_sub(1)).unwrap_or(path);
+    if known.is_empty() { "." } else { known }
+}
+
+/// The longest name of a field that is shown, in bytes; all that are known are shorter.
+const LONGEST_NAME: usize = 32;
+
+/// Whether the character stands in fields' names, none of which has a digit.
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphabetic() || c == '_' || c == '-'
+}
+
 /// What is wrong, in words of ours: of serde's own, only what names fields and what was expected.
 fn reason(message: &str) -> String {
     let of = |start: &str| message.starts_with(start);
@@ -208,9 +240,15 @@ fn reason(message: &str) -> String {
             .take(80)
             .collect();
         let unknown = sealift_core::audit::secrets::redact_text(&unknown);
+        // One that could be a secret is not named.
+        let shown = unknown.len() <= LONGEST_NAME && unknown.chars().all(is_of_name);
+        let unknown = match shown {
+            true => format!("has the unknown field `{unknown}`"),
+            false => "has an unknown field".to_owned(),
+        };
         return match known {
-            Some(known) => format!("has the unknown field `{unknown}`; expected {known}"),
-            None => format!("has the unknown field `{unknown}`; it takes none"),
+            Some(known) => format!("{unknown}; expected {known}"),
+            None => format!("{unknown}; it takes none"),
         };
     }
     if of("missing field ") || of("duplicate field ") {
@@ -247,11 +285,31 @@ mod tests {
     }
 
     #[test]
+    fn a_path_is_named_as_far_as_it_consists_of_names() {
+        for (path, expected) in [
+            ("bucket", "bucket"),
+            ("included_events[12]", "included_events[12]"),
+            ("config.credentials.role_arn", "config.credentials.role_arn"),
+            ("config.sEcReT/0+1", "config"),
+            ("sEcReT/0+1.x", "."),
+            ("sEcReT0", "."),
+            (".", "."),
+            ("", "."),
+        ] {
+            assert_eq!(named(path), expected, "{path}");
+        }
+    }
+
+    #[test]
     fn a_reason_holds_no_value_that_was_sent() {
         for (message, expected) in [
             (
                 "unknown field `buckt`, expected one of `bucket`, `region`",
                 "has the unknown field `buckt`; expected one of `bucket`, `region`",
+            ),
+            (
+                "unknown field `sEcReT0`, expected `bucket`",
+                "has an unknown field; expected `bucket`",
             ),
             (
                 "unknown field `x`, there are no fields",

@@ -19,7 +19,8 @@ async fn main() -> Result<(), Error> {
     system::log_as_json(&own.log_level);
     let sdk = config::load().await;
     let vault = TrialVault::new(ParameterVault::on(&sdk, own.parameter_path));
-    let options = Options::through(own.settings.principal.clone());
+    let options =
+        Options::through(own.settings.principal.clone()).opening(own.settings.allowed.clone());
     let door = GatewayDoor::new(&own.settings.principal, own.claims);
     let state = S3Store::on(&sdk, own.state_bucket);
     let registry = Registry {
@@ -27,15 +28,16 @@ async fn main() -> Result<(), Error> {
         entropy: OsEntropy,
         shards: own.export_shards,
     };
+    let bus = || EventBridgeBus::on(&sdk, own.bus.clone(), SystemClock);
     let exports = own.organization.map(|organization| -> Arc<dyn Exports> {
-        Arc::new(Automations::new(registry, SystemClock, organization))
+        Arc::new(Automations::new(registry, bus(), SystemClock, organization))
     });
     let parts = Parts {
         state,
         log: S3Store::on(&sdk, own.log_bucket),
         checks: customer_checks(&sdk, options, vault.clone(), SystemClock),
         vault,
-        bus: EventBridgeBus::on(&sdk, own.bus, SystemClock),
+        bus: bus(),
         clock: SystemClock,
         entropy: OsEntropy,
     };

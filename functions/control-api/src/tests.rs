@@ -2,6 +2,7 @@
 //! where it stands, in the core.
 
 mod admission;
+mod automation_entries;
 mod automations;
 mod bodies;
 mod contract;

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use sealift_core::control::{Round, Settings};
 use sealift_core::id::{BucketName, RoleArn};
+use sealift_core::reach::Allowed;
 use sealift_core::variables::{BadVariables, Variables};
 
 /// The variables that [`Config`] reads.
-pub const VARIABLES: [&str; 8] = [
+pub const VARIABLES: [&str; 9] = [
     "SEALIFT_STATE_BUCKET",
     "SEALIFT_BUS",
     "SEALIFT_PRINCIPAL_ROLE_ARN",
     "SEALIFT_PARAMETER_PATH",
     "SEALIFT_SHARDS",
+    "SEALIFT_ALLOWED_ENDPOINTS",
     "SEALIFT_CHECK_HOURS",
     "SEALIFT_CHECKS_AT_ONCE",
     "SEALIFT_LOG_LEVEL",
@@ -27,7 +29,8 @@ pub struct Config {
     pub bus: String,
     /// Where customers' access keys lie in the Parameter Store.
     pub parameter_path: String,
-    /// The principal, which assumes the customers' roles, and the number of shards.
+    /// The principal, which assumes the customers' roles, the number of shards, and what is open to customers' endpoints
+    /// beside the public internet.
     pub settings: Settings,
     /// How a round goes about it.
     pub round: Round,
@@ -46,6 +49,7 @@ impl Config {
         let shards = variables.number("SEALIFT_SHARDS", 1..=1000, 1);
         let hours = variables.number("SEALIFT_CHECK_HOURS", 1..=24, 23);
         let at_once = variables.number("SEALIFT_CHECKS_AT_ONCE", 1..=64, 8);
+        let allowed: Option<Allowed> = variables.optional("SEALIFT_ALLOWED_ENDPOINTS");
         let log_level = variables.optional("SEALIFT_LOG_LEVEL");
         variables.finish(|| {
             Some(Self {
@@ -55,6 +59,7 @@ impl Config {
                 settings: Settings {
                     shards: u16::try_from(shards).ok()?,
                     principal: principal?,
+                    allowed: allowed.unwrap_or_default(),
                 },
                 round: Round {
                     due_after: Duration::from_hours(hours),

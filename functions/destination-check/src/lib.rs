@@ -1,10 +1,12 @@
 //! `destination-check`: checks every destination that streams once a day, holds those that turned
-//! unsafe, and finishes what operations on destinations were cut off from.
+//! unsafe, finishes what operations on destinations were cut off from, and tells what audit entries
+//! were left untold.
 //!
 //! It is called every hour and does what is due; [`Control::sweep`] tells how. It keeps no state of
 //! its own, may be killed anywhere, and may run any number of times at once.
 
 use sealift_core::Timestamp;
+use sealift_core::audit::outbox::SentLeft;
 use sealift_core::check::Checks;
 use sealift_core::control::{Control, ControlError, Round, Swept};
 use sealift_core::metrics::TARGET;
@@ -57,6 +59,7 @@ where
         // Boxed: the futures of all that it may do, one in another, are beyond what the compiler
         // looks into.
         let swept = Box::pin(self.control.sweep(deadline, &self.round)).await?;
+        tell_of_the_outbox(&swept.outbox);
         let failed = swept.failed.len();
         tracing::info!(
             target: TARGET,
@@ -90,6 +93,35 @@ where
             }
             _ => Ok(swept),
         }
+    }
+}
+
+fn tell_of_the_outbox(sent: &SentLeft) {
+    let SentLeft {
+        told,
+        unknown,
+        left,
+        failed,
+    } = sent;
+    if *told > 0 {
+        tracing::warn!(
+            told,
+            unknown,
+            "{told} audit entries that had been left were put on the bus; \
+             of {unknown} it is not known whether what they tell was done"
+        );
+    }
+    for error in failed {
+        tracing::error!(
+            %error,
+            "an audit entry of the outbox could not be told: {error}; the next round tries again"
+        );
+    }
+    if *left > 0 {
+        tracing::warn!(
+            left,
+            "{left} audit entries are left in the outbox; the next round goes on with them"
+        );
     }
 }
 

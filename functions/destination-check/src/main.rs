@@ -21,7 +21,8 @@ async fn main() -> Result<(), Error> {
     // The log is read for a status alone, which nobody asks for here.
     let log = S3Store::on(&sdk, own.state_bucket);
     let vault = TrialVault::new(ParameterVault::on(&sdk, own.parameter_path));
-    let options = Options::through(own.settings.principal.clone());
+    let options =
+        Options::through(own.settings.principal.clone()).opening(own.settings.allowed.clone());
     let checks = customer_checks(&sdk, options, vault.clone(), SystemClock);
     let bus = EventBridgeBus::on(&sdk, own.bus, SystemClock);
     let (clock, entropy) = (SystemClock, OsEntropy);

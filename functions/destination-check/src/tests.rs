@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use sealift_core::Timestamp;
+use sealift_core::audit::catalogue::AUTOMATION_CREATED;
+use sealift_core::audit::outbox::Outbox;
+use sealift_core::audit::{Entry, Resource};
 use sealift_core::check::Verdict;
 use sealift_core::control::{
     Access, Caller, Control, NewDestination, Parts, Round, Settings, StartRequest,
 };
 use sealift_core::id::{DestinationId, ObjectKey, OrgId, RoleArn};
-use sealift_core::ports::{Metadata, ObjectStore};
+use sealift_core::ports::{Metadata, ObjectStore, StoreError};
+use sealift_core::reach::Allowed;
 use sealift_core::vault::TrialVault;
 use sealift_testkit::check::ScriptedChecks;
 use sealift_testkit::{MemoryBus, MemoryStore, MemoryVault, SeededEntropy, VirtualClock};
@@ -57,6 +61,7 @@ impl Scene {
         let settings = Settings {
             shards: 3,
             principal: RoleArn::parse("arn:aws:iam::111111111111:role/sealift-principal").unwrap(),
+            allowed: Allowed::default(),
         };
         let control = Control::new(parts, settings);
         let function = DestinationCheck::new(control, Round::default());
@@ -137,6 +142,55 @@ fn one_that_cannot_be_looked_after_fails_no_call_and_all_of_them_do() {
         matches!(error, CheckError::AllFailed { failed: 2, .. }),
         "{error}"
     );
+}
+
+/// An automation that the HTTP API was about to create when it was killed.
+fn leave_in_the_outbox(scene: &Scene) {
+    let resource = Resource {
+        id: "a-1".to_owned(),
+        name: "hourly".to_owned(),
+        organization: OrgId::parse("acme").unwrap(),
+        project: None,
+    };
+    let entry = Entry::created(&AUTOMATION_CREATED, resource, json!({"name": "hourly"})).unwrap();
+    let outbox = Outbox {
+        store: &scene.store,
+        bus: &scene.bus,
+        entropy: &SeededEntropy::new(4),
+    };
+    drop(now(outbox.announce(&entry, scene.clock.now())).unwrap());
+}
+
+#[test]
+fn a_round_tells_what_was_left_in_the_outbox_and_only_once() {
+    let scene = Scene::new();
+    leave_in_the_outbox(&scene);
+    assert_eq!(scene.run().unwrap().told, 0, "it may be under way");
+    scene.clock.advance(Duration::from_hours(1));
+    scene.bus.fail(1, StoreError::Transient);
+    let swept = scene.run().unwrap();
+    assert_eq!((swept.told, swept.outbox.left), (0, 1), "{swept:?}");
+    let swept = scene.run().unwrap();
+    assert_eq!((swept.told, swept.outbox.unknown), (1, 1), "{swept:?}");
+    let entries = scene.bus.take();
+    assert_eq!(entries[0].detail_type, "automation.created");
+    assert!(entries[0].detail.contains(r#""outcome":"unknown""#));
+    let swept = scene.run().unwrap();
+    assert_eq!((swept.told, scene.bus.take().len()), (0, 0));
+}
+
+#[test]
+fn an_outbox_that_cannot_be_read_stops_no_check() {
+    let scene = Scene::new();
+    scene.stream("acme", "one");
+    scene.clock.advance(Duration::from_hours(24));
+    let key = ObjectKey::parse("outbox/0000000000001-x.json").unwrap();
+    let put = scene
+        .store
+        .create(&key, "no document".into(), Metadata::new());
+    now(put).unwrap();
+    let swept = scene.run().unwrap();
+    assert_eq!((swept.checked, swept.outbox.failed.len()), (1, 1));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Checking destinations, by the very code that delivers to them.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -70,6 +71,10 @@ impl<V: Vault, C: Clock> BucketAttempts for CustomerSinks<V, C> {
         // A delivery of this process must not go on with what was fetched for the check.
         self.forget(destination);
         sent
+    }
+
+    async fn addresses(&self, host: &str) -> Vec<IpAddr> {
+        crate::network::addresses(host).await.unwrap_or_default()
     }
 }
 

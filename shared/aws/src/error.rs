@@ -14,7 +14,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use sealift_core::check::Obstacle;
 use sealift_core::ports::{Failure, StoreError};
 
-use crate::network::NotPublic;
+use sealift_core::reach::NotPublic;
 
 /// The longest message that is kept, in characters: an endpoint may answer with a page.
 const LONGEST_MESSAGE: usize = 600;

@@ -21,7 +21,7 @@ pub mod config;
 pub mod error;
 pub mod exports;
 pub mod metrics;
-pub mod network;
+mod network;
 pub mod role_check;
 pub mod roles;
 #[cfg(feature = "parameter-store")]

@@ -17,11 +17,12 @@ use sealift_core::id::{DestinationId, ObjectKey, OrgId, RoleArn};
 use sealift_core::policy::permissions::SessionPolicyTooLong;
 use sealift_core::policy::{Document, Partition, permissions};
 use sealift_core::ports::{Clock, ObjectSink, Sinks, StoreError, content_type};
+use sealift_core::reach::{Allowed, Reach, judge};
 
 use crate::client;
 use crate::config::http_client_with;
 use crate::error::{Request, obstacle, spoils, store_error};
-use crate::network::{PublicResolver, check_endpoint};
+use crate::network::PermittedResolver;
 use crate::roles::{Roles, SHORT_SESSION, Session, Wanted, session_name, session_policy};
 use crate::vault::{AccessKeys, Vault};
 use crate::ways::{self, Ways};
@@ -46,9 +47,11 @@ pub struct Options {
     pub principal: Option<RoleArn>,
     /// Where AWS is.
     pub endpoints: AwsEndpoints,
-    /// Customer-given endpoints that may lie in a private network. All others are connected
-    /// to only at public addresses.
+    /// Customer-given endpoints that may lie anywhere, this machine included: for tests.
     pub trusted_endpoints: Vec<Endpoint>,
+    /// What the operator opens beside the public internet. Customer-given endpoints are connected to nowhere
+    /// else.
+    pub allowed: Allowed,
 }
 
 impl Options {
@@ -58,6 +61,13 @@ impl Options {
             principal: Some(principal),
             ..Self::default()
         }
+    }
+
+    /// What the operator opens beside the public internet.
+    #[must_use]
+    pub fn opening(mut self, allowed: Allowed) -> Self {
+        self.allowed = allowed;
+        self
     }
 }
 
@@ -72,6 +82,8 @@ pub struct CustomerSinks<V, C> {
     base: SdkConfig,
     options: Options,
     public_only: SharedHttpClient,
+    /// For hosts that the operator has listed.
+    listed: SharedHttpClient,
     roles: Roles<C>,
     vault: V,
     ways: Arc<Ways<Place, Way>>,
@@ -125,10 +137,16 @@ impl<V: Vault, C: Clock> CustomerSinks<V, C> {
             options.principal.clone(),
             clock,
         );
+        let allowed = options.allowed.clone();
+        let resolver = |reach| PermittedResolver {
+            reach,
+            allowed: allowed.clone(),
+        };
         Self {
             base,
             options,
-            public_only: http_client_with(PublicResolver),
+            public_only: http_client_with(resolver(Reach::Public)),
+            listed: http_client_with(resolver(Reach::Listed)),
             roles,
             vault,
             ways: Arc::default(),
@@ -217,7 +235,12 @@ impl<V: Vault, C: Clock> CustomerSinks<V, C> {
                 .endpoint_url(endpoint.as_str())
                 .force_path_style(location.path_style);
             if !self.options.trusted_endpoints.contains(endpoint) {
-                config = config.http_client(self.public_only.clone());
+                // One that is refused has been refused before; the stricter of both, whatever happens.
+                let client = match judge(endpoint, &self.options.allowed) {
+                    Ok(Reach::Listed) => &self.listed,
+                    Ok(Reach::Public) | Err(_) => &self.public_only,
+                };
+                config = config.http_client(client.clone());
             }
         } else {
             config = config.force_path_style(location.path_style || endpoints.force_path_style);
@@ -251,8 +274,10 @@ impl<V: Vault, C: Clock> CustomerSinks<V, C> {
         if self.options.trusted_endpoints.contains(endpoint) {
             return Ok(());
         }
-        check_endpoint(endpoint)
-            .or_else(|error| refuse(error.to_string(), Some(Obstacle::NotPublic)))
+        match judge(endpoint, &self.options.allowed) {
+            Ok(_) => Ok(()),
+            Err(error) => refuse(error.to_string(), Some(Obstacle::NotPublic)),
+        }
     }
 }
 

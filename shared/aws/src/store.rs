@@ -5,6 +5,7 @@ use std::fmt::Display;
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_types::DateTime;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use sealift_core::id::{AccountId, BucketName, ObjectKey};
 use sealift_core::ports::{
-    Conditional, ETag, Listed, Metadata, Object, ObjectMeta, ObjectStore, StoreError,
+    Conditional, ETag, Fresh, Listed, Metadata, Object, ObjectMeta, ObjectStore, StoreError,
 };
 
 use crate::error::{Request, in_words, status, store_error};
@@ -106,23 +107,33 @@ impl S3Store {
 
     async fn read(&self, key: &ObjectKey, first: u64) -> Result<Option<Object>, StoreError> {
         let range = (first < WHOLE).then(|| format!("bytes=0-{}", first.saturating_sub(1)));
-        let answer = self
+        match self.ask(key, |get| get.set_range(range)).await? {
+            Fresh::Other(object) => Ok(Some(object)),
+            // Nobody has named a version that it could be.
+            Fresh::Missing | Fresh::Same => Ok(None),
+        }
+    }
+
+    async fn ask(
+        &self,
+        key: &ObjectKey,
+        what: impl FnOnce(GetObjectFluentBuilder) -> GetObjectFluentBuilder,
+    ) -> Result<Fresh, StoreError> {
+        let request = self
             .client
             .get_object()
             .bucket(self.bucket.as_str())
             .key(key.as_str())
-            .set_expected_bucket_owner(self.owner())
-            .set_range(range)
-            .send()
-            .await;
+            .set_expected_bucket_owner(self.owner());
         let target = self.target(key);
         let asked = Request {
             operation: "GetObject",
             target: &target,
         };
-        match answer {
-            Ok(answer) => object(asked, answer).await.map(Some),
-            Err(error) if is_no_such_key(&error) => Ok(None),
+        match what(request).send().await {
+            Ok(answer) => object(asked, answer).await.map(Fresh::Other),
+            Err(error) if status(&error) == Some(304) => Ok(Fresh::Same),
+            Err(error) if is_no_such_key(&error) => Ok(Fresh::Missing),
             Err(error) => Err(store_error(asked, &error)),
         }
     }
@@ -131,6 +142,10 @@ impl S3Store {
 impl ObjectStore for S3Store {
     async fn get(&self, key: &ObjectKey) -> Result<Option<Object>, StoreError> {
         self.read(key, WHOLE).await
+    }
+
+    async fn get_unless(&self, key: &ObjectKey, version: &ETag) -> Result<Fresh, StoreError> {
+        self.ask(key, |get| get.if_none_match(&version.0)).await
     }
 
     async fn get_first(&self, key: &ObjectKey, length: u64) -> Result<Option<Object>, StoreError> {

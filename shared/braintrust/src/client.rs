@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Client as HttpClient};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::crypto::aws_lc_rs;
 use sealift_core::export::source::SourceError;
 use sealift_core::ports::{Clock, Entropy};
 
@@ -34,7 +36,7 @@ const LONGEST_REFUSAL: usize = 64 << 10;
 /// torn connection, as [`Settings`] say. Connections are kept and shared; no redirect is
 /// followed but the one that `POST /btql` answers large results with.
 pub struct Client<C, E, K> {
-    http: HttpClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: OnceLock<Https>,
     url: ApiUrl,
     organization: Option<Organization>,
     keys: K,
@@ -44,6 +46,8 @@ pub struct Client<C, E, K> {
     requests: AtomicU64,
 }
 
+type Https = HttpClient<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
 struct Organization {
     name: String,
     header: HeaderValue,
@@ -52,9 +56,6 @@ struct Organization {
 /// Why a client cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidClient {
-    /// The system has no certificates to verify the API's by.
-    #[error("no root certificates were found on this system: install its CA certificates: {0}")]
-    Certificates(std::io::Error),
     /// The organization's name cannot be sent.
     #[error("the organization name {0:?} cannot stand in a header")]
     Organization(String),
@@ -69,25 +70,8 @@ impl<C: Clock, E: Entropy, K: ApiKeys> Client<C, E, K> {
         entropy: E,
         settings: Settings,
     ) -> Result<Self, InvalidClient> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(settings.connect_timeout));
-        tcp.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()
-            .map_err(InvalidClient::Certificates)?
-            // The address is checked already, and so is each that is followed.
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let http = HttpClient::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            // Below the 60 s after which a load balancer closes: what is sent on a connection
-            // that is just being closed is lost, and not everything may be sent again.
-            .pool_idle_timeout(Duration::from_secs(30))
-            .build(connector);
         Ok(Self {
-            http,
+            http: OnceLock::new(),
             url,
             organization: None,
             keys,
@@ -275,15 +259,45 @@ impl<C: Clock, E: Entropy, K: ApiKeys> Client<C, E, K> {
         Ok((head, body))
     }
 
+    /// Made when it is first needed: reading the system's certificates takes half as long as all else of a
+    /// function's start, and many of its calls ask the API for nothing.
+    fn https(&self) -> std::io::Result<&Https> {
+        if let Some(https) = self.http.get() {
+            return Ok(https);
+        }
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(self.settings.connect_timeout));
+        tcp.set_nodelay(true);
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(aws_lc_rs::default_provider())?
+            // The address is checked already, and so is each that is followed.
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let https = HttpClient::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            // Below the 60 s after which a load balancer closes: what is sent on a connection
+            // that is just being closed is lost, and not everything may be sent again.
+            .pool_idle_timeout(Duration::from_secs(30))
+            .build(connector);
+        Ok(self.http.get_or_init(|| https))
+    }
+
     /// Sends a request and waits for the head of the answer.
     async fn send(
         &self,
         request: Request<Full<Bytes>>,
         about: &About,
     ) -> Result<Response<Incoming>, Setback> {
+        let https = self.https().map_err(|why| {
+            about.invalid(format!(
+                "no root certificates were found on this system: install its CA certificates: {why}"
+            ))
+        })?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let limit = self.settings.answer_timeout;
-        match tokio::time::timeout(limit, self.http.request(request)).await {
+        match tokio::time::timeout(limit, https.request(request)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 let perhaps_done = !never_sent(&error);

@@ -7,7 +7,8 @@
 //!
 //! [`catalogue`] has the types, [`changes`] what is left out of what was before and after,
 //! [`secrets`] how secrets are known, [`bounds`] what happens to an entry that is too large. An
-//! [`Entry`] never holds a secret: what it is given is redacted before it is kept.
+//! [`Entry`] never holds a secret: what it is given is redacted before it is kept. [`outbox`] is
+//! where the entry of a change waits until it is told.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -20,6 +21,7 @@ use crate::ports::BusEntry;
 pub mod bounds;
 pub mod catalogue;
 pub mod changes;
+pub mod outbox;
 pub mod secrets;
 
 /// The source of Sealift's own audit entries.
@@ -232,6 +234,12 @@ impl Entry {
     pub fn by(mut self, actor: Actor) -> Self {
         self.actor = actor;
         self
+    }
+
+    /// Whether it is of an update in which nothing differs.
+    pub fn changes_nothing(&self) -> bool {
+        let none = |fields: &Option<Map<String, Value>>| fields.as_ref().is_some_and(Map::is_empty);
+        none(&self.before) && none(&self.after)
     }
 
     /// The event for the bus. `id` must be unlike any other of the organization, and the same

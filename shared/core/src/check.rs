@@ -21,6 +21,7 @@ mod words;
 
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,12 @@ pub const FRESH_MS: i64 = 24 * 60 * 60 * 1000;
 pub trait Checks: Send + Sync {
     /// Checks one.
     fn check(&self, destination: &Destination) -> impl Future<Output = CheckReport> + Send;
+
+    /// The addresses that a host's name has at this moment; nothing if it has none, or cannot be asked.
+    fn addresses(&self, host: &str) -> impl Future<Output = Vec<IpAddr>> + Send {
+        let _ = host;
+        std::future::ready(Vec::new())
+    }
 }
 
 /// What a check found.

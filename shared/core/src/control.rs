@@ -23,13 +23,17 @@
 //!
 //! An id of another organization is answered exactly as one that does not exist.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use crate::audit::Actor;
 use crate::check::Checks;
 use crate::destination::{Destination, DestinationSet, shard_of};
-use crate::document::Stored;
+use crate::document::{Refreshed, Stored};
 use crate::id::{DestinationId, OrgId, RoleArn};
 use crate::log::Log;
 use crate::ports::{Clock, Entropy, EventBus, ObjectStore};
+use crate::reach::Allowed;
 use crate::vault::{TrialVault, Vault};
 
 pub use self::error::ControlError;
@@ -48,6 +52,7 @@ pub use self::view::{
 
 mod advice;
 mod create;
+mod endpoint;
 mod entries;
 mod error;
 mod known;
@@ -93,6 +98,8 @@ pub struct Settings {
     pub shards: u16,
     /// The principal that customers' trust policies name.
     pub principal: RoleArn,
+    /// What the operator opens to customers' endpoints beside the public internet.
+    pub allowed: Allowed,
 }
 
 /// Who calls.
@@ -155,6 +162,9 @@ pub struct Control<S, V, K, B, C, E> {
     clock: C,
     entropy: E,
     settings: Settings,
+    /// The sets as they were read last, by shard. It only saves sending and parsing them: whoever
+    /// looks at one asks whether it is still the same.
+    sets: Mutex<BTreeMap<u16, Arc<Stored<DestinationSet>>>>,
 }
 
 impl<S, V, K, B, C, E> Control<S, V, K, B, C, E>
@@ -186,6 +196,7 @@ where
             clock,
             entropy,
             settings,
+            sets: Mutex::default(),
         }
     }
 
@@ -206,17 +217,42 @@ where
     async fn set(
         &self,
         organization: &OrgId,
-    ) -> Result<Option<Stored<DestinationSet>>, ControlError> {
-        let place = DestinationSet::place(self.shard(organization));
-        Ok(place.load(&self.state).await?)
+    ) -> Result<Option<Arc<Stored<DestinationSet>>>, ControlError> {
+        self.set_of(self.shard(organization)).await
+    }
+
+    async fn set_of(
+        &self,
+        shard: u16,
+    ) -> Result<Option<Arc<Stored<DestinationSet>>>, ControlError> {
+        let place = DestinationSet::place(shard);
+        let known = self.sets().get(&shard).cloned();
+        let stored = match &known {
+            None => place.load(&self.state).await?,
+            Some(known) => match place.refresh(&self.state, known).await? {
+                Refreshed::Same => return Ok(Some(Arc::clone(known))),
+                Refreshed::Changed(stored) => Some(stored),
+                Refreshed::Gone => None,
+            },
+        };
+        let set = stored.map(Arc::new);
+        match &set {
+            Some(set) => self.sets().insert(shard, Arc::clone(set)),
+            None => self.sets().remove(&shard),
+        };
+        Ok(set)
+    }
+
+    fn sets(&self) -> MutexGuard<'_, BTreeMap<u16, Arc<Stored<DestinationSet>>>> {
+        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All destinations of the stack.
     async fn all(&self) -> Result<Vec<Destination>, ControlError> {
         let mut all = Vec::new();
         for shard in 0..self.settings.shards {
-            let set = DestinationSet::place(shard).load(&self.state).await?;
-            all.extend(set.into_iter().flat_map(|set| set.body.0.into_values()));
+            let set = self.set_of(shard).await?;
+            all.extend(set.iter().flat_map(|set| set.body.0.values().cloned()));
         }
         Ok(all)
     }

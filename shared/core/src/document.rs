@@ -8,15 +8,17 @@
 //! carries a nonce in the object's metadata, so that a writer whose reply was lost (its
 //! retry is refused) knows its own write again.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::id::ObjectKey;
-use crate::ports::{Conditional, ETag, Entropy, Metadata, ObjectStore, StoreError};
+use crate::ports::{Conditional, ETag, Entropy, Fresh, Metadata, Object, ObjectStore, StoreError};
 
 /// The metadata field that holds the nonce of a conditional write.
 pub const NONCE: &str = "sealift-nonce";
@@ -73,11 +75,32 @@ pub enum Saved<T> {
     Stale,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Wire<'a, T> {
-    format: std::borrow::Cow<'a, str>,
+    format: &'a str,
     revision: u64,
-    body: T,
+    body: &'a T,
+}
+
+/// What is read: the body is left as it lies until its format is known.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    format: Cow<'a, str>,
+    revision: u64,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+/// What became of a document that was read before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refreshed<T> {
+    /// It is as it was.
+    Same,
+    /// It was changed.
+    Changed(Stored<T>),
+    /// There is none any more.
+    Gone,
 }
 
 /// The documents of one type at one place.
@@ -110,23 +133,39 @@ impl<T: Document> Place<T> {
 
     /// Reads the document; `None` if there is none.
     pub async fn load(&self, store: &impl ObjectStore) -> Result<Option<Stored<T>>, DocumentError> {
-        let Some(object) = store.get(&self.key).await? else {
-            return Ok(None);
-        };
+        let object = store.get(&self.key).await?;
+        object.map(|object| self.parse(&object)).transpose()
+    }
+
+    /// Reads the document unless it is still the one that was read before: what has not changed is
+    /// neither sent nor parsed again.
+    pub async fn refresh(
+        &self,
+        store: &impl ObjectStore,
+        known: &Stored<T>,
+    ) -> Result<Refreshed<T>, DocumentError> {
+        Ok(match store.get_unless(&self.key, &known.etag).await? {
+            Fresh::Same => Refreshed::Same,
+            Fresh::Other(object) => Refreshed::Changed(self.parse(&object)?),
+            Fresh::Missing => Refreshed::Gone,
+        })
+    }
+
+    fn parse(&self, object: &Object) -> Result<Stored<T>, DocumentError> {
         // The format is looked at first: another one's body may not parse at all.
-        let wire: Wire<'_, serde_json::Value> =
+        let head: Head<'_> =
             serde_json::from_slice(&object.bytes).map_err(|e| self.unreadable(&e))?;
-        if wire.format != T::FORMAT {
-            let (is, expected) = (wire.format, T::FORMAT);
+        if head.format != T::FORMAT {
+            let (is, expected) = (head.format, T::FORMAT);
             let reason =
                 format!("its format is {is:?}, and this version of Sealift reads {expected:?}");
             return Err(self.unreadable(&reason));
         }
-        Ok(Some(Stored {
-            body: serde_json::from_value(wire.body).map_err(|e| self.unreadable(&e))?,
-            revision: wire.revision,
-            etag: object.meta.etag,
-        }))
+        Ok(Stored {
+            body: serde_json::from_str(head.body.get()).map_err(|e| self.unreadable(&e))?,
+            revision: head.revision,
+            etag: object.meta.etag.clone(),
+        })
     }
 
     /// Writes the first version, if there is none.
@@ -181,7 +220,7 @@ impl<T: Document> Place<T> {
     ) -> Result<Saved<T>, DocumentError> {
         let revision = read.map_or(0, |read| read.revision) + 1;
         let wire = Wire {
-            format: T::FORMAT.into(),
+            format: T::FORMAT,
             revision,
             body: &body,
         };

@@ -6,12 +6,13 @@
 //! it. The source's rows change while they are read ([`source`]), so the unit of an export is
 //! the *file*: it is named by the position where it starts ([`name`]) and committed by itself.
 //! What is due is found in the [`timetable`] and started within the [`budget`]. [`registry`]
-//! keeps the three documents of an automation in line with each other, and [`advice`] says what
-//! to do about a failure.
+//! keeps the three documents of an automation in line with each other, [`changes`] tells the audit
+//! log what people do to them, and [`advice`] says what to do about a failure.
 
 pub mod advice;
 pub mod automation;
 pub mod budget;
+pub mod changes;
 pub mod cursor;
 pub mod message;
 pub mod name;

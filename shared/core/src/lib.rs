@@ -27,6 +27,7 @@ pub mod partition;
 pub mod policy;
 pub mod ports;
 pub mod provision;
+pub mod reach;
 pub mod relay;
 pub mod role_check;
 pub mod segment;

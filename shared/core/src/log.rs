@@ -176,6 +176,11 @@ impl<S: ObjectStore> Log<S> {
         Ok(entries.collect())
     }
 
+    /// Whether there is a segment of the number.
+    pub async fn holds(&self, sequence: Sequence) -> Result<bool, LogError> {
+        Ok(self.store.head(&segment_key(sequence)).await?.is_some())
+    }
+
     /// Reads a segment; `None` if there is none.
     pub async fn read(&self, sequence: Sequence) -> Result<Option<Segment>, LogError> {
         let Some(object) = self.store.get(&segment_key(sequence)).await? else {

@@ -45,6 +45,17 @@ pub struct Object {
     pub bytes: Bytes,
 }
 
+/// What stands at a key, told to somebody who knows a version of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fresh {
+    /// The version that is known.
+    Same,
+    /// Another one.
+    Other(Object),
+    /// Nothing.
+    Missing,
+}
+
 /// One line of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -141,6 +152,22 @@ pub trait ObjectStore: Send + Sync {
         &self,
         key: &ObjectKey,
     ) -> impl Future<Output = Result<Option<Object>, StoreError>> + Send;
+
+    /// Reads a whole object, unless it is of the version (`If-None-Match`). A store that cannot be
+    /// asked so is read, and the versions are compared.
+    fn get_unless(
+        &self,
+        key: &ObjectKey,
+        version: &ETag,
+    ) -> impl Future<Output = Result<Fresh, StoreError>> + Send {
+        async move {
+            Ok(match self.get(key).await? {
+                None => Fresh::Missing,
+                Some(object) if object.meta.etag == *version => Fresh::Same,
+                Some(object) => Fresh::Other(object),
+            })
+        }
+    }
 
     /// Reads at most the first `length` bytes of an object; `None` if there is none.
     fn get_first(

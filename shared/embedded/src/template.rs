@@ -127,6 +127,24 @@ impl Template {
             .filter(move |(_, resource)| resource.get("Type").and_then(Value::as_str) == Some(kind))
     }
 
+    /// Whether a resource is created with these parameters: it has no condition, or one that
+    /// holds.
+    pub fn creates(
+        &self,
+        id: &str,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<bool, TemplateError> {
+        let condition = self.resource(id).and_then(|r| r.get("Condition")?.as_str());
+        let Some(name) = condition else {
+            return Ok(true);
+        };
+        read::holds(self, parameters, name).ok_or_else(|| TemplateError::Property {
+            resource: id.to_owned(),
+            property: "Condition".to_owned(),
+            reason: format!("the condition {name} is not understood here"),
+        })
+    }
+
     /// How events flow in a deployment of it.
     pub fn wiring(&self, deployment: &Deployment) -> Result<Wiring, TemplateError> {
         read::wiring(self, deployment)

@@ -15,7 +15,7 @@
 use bytes::Bytes;
 use futures_util::future::join_all;
 use sealift_core::id::ObjectKey;
-use sealift_core::ports::{Conditional, ETag, Metadata, Object, ObjectStore, StoreError};
+use sealift_core::ports::{Conditional, ETag, Fresh, Metadata, Object, ObjectStore, StoreError};
 
 /// How many writers race for one key.
 const RACERS: usize = 16;
@@ -25,6 +25,7 @@ pub async fn run<S: ObjectStore>(make_store: impl AsyncFn() -> S) {
     what_is_missing_is_none_and_no_error(&make_store().await).await;
     a_created_object_is_read_back_whole(&make_store().await).await;
     creating_what_exists_is_refused_and_changes_nothing(&make_store().await).await;
+    what_is_known_already_is_not_read_again(&make_store().await).await;
     a_swap_needs_the_version_that_is_there(&make_store().await).await;
     a_swap_of_what_is_missing_is_refused_and_writes_nothing(&make_store().await).await;
     of_racing_creates_one_wins(&make_store().await).await;
@@ -124,6 +125,19 @@ async fn a_created_object_is_read_back_whole<S: ObjectStore>(store: &S) {
             "head and list tell one time, not {apart:?} apart"
         );
     }
+}
+
+async fn what_is_known_already_is_not_read_again<S: ObjectStore>(store: &S) {
+    let first = created(store, "a", "first").await;
+    assert_eq!(store.get_unless(&key("a"), &first).await, Ok(Fresh::Same));
+    let second = written(swap(store, "a", "second", &first).await, "a");
+    let there = read(store, "a").await.expect("it was written");
+    assert_eq!(there.meta.etag, second);
+    let fresh = store.get_unless(&key("a"), &first).await;
+    assert_eq!(fresh, Ok(Fresh::Other(there)), "the other version, whole");
+    assert_eq!(store.delete(&key("a")).await, Ok(()));
+    let fresh = store.get_unless(&key("a"), &second).await;
+    assert_eq!(fresh, Ok(Fresh::Missing));
 }
 
 async fn creating_what_exists_is_refused_and_changes_nothing<S: ObjectStore>(store: &S) {

@@ -21,6 +21,9 @@ import {
 } from '../calls.mjs'
 import { LEFT, REPLAY, SHARD } from './audit-delivery.mjs'
 
+/** An audit entry that is not told yet. */
+export const OUTBOX = 'outbox/1763712000000-0123456789abcdef0123456789abcdef.json'
+
 export default {
   ControlApiRole: {
     lets: LAMBDA,
@@ -44,6 +47,9 @@ export default {
       erase(STATE, 'exports/automations/a1.json'),
       document(STATE, 'exports/cursors/a1.json'),
       document(STATE, 'exports/timetable/0000.json'),
+      // What is told of that is written down before it is done, and is gone when it is told.
+      document(STATE, OUTBOX),
+      erase(STATE, OUTBOX),
       // The checks, by the very code that delivers.
       secret(ACCESS_KEYS),
       assume(PRINCIPAL),

@@ -10,6 +10,7 @@ import {
   erase,
   get,
   list,
+  load,
   observed,
   put,
   request,
@@ -19,6 +20,7 @@ import {
   tell
 } from '../calls.mjs'
 import { LEFT, REPLAY, SHARD } from './audit-delivery.mjs'
+import { OUTBOX } from './control-api.mjs'
 
 export default {
   DestinationCheckRole: {
@@ -34,6 +36,9 @@ export default {
       erase(STATE, REPLAY),
       erase(STATE, LEFT),
       request('ssm:DeleteParameter', ACCESS_KEYS),
+      // What others left untold.
+      load(STATE, OUTBOX),
+      erase(STATE, OUTBOX),
       // The checks, by the very code that delivers.
       secret(ACCESS_KEYS),
       assume(PRINCIPAL),
@@ -49,6 +54,7 @@ export default {
       put(STATE, SHARD),
       erase(STATE, SHARD),
       put(STATE, LEFT),
+      put(STATE, OUTBOX),
       erase(STATE, 'destinations/records/acme-audit.json'),
       get(STATE, 'exports/automations/a1.json'),
       list(LOG),

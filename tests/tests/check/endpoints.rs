@@ -10,6 +10,7 @@ use sealift_aws::check::customer_checks;
 use sealift_aws::sinks::Options;
 use sealift_core::check::{CheckReport, Checks, Problem, Verdict, Who};
 use sealift_core::destination::Destination;
+use sealift_core::reach::Allowed;
 use sealift_tests::responder::{Received, Reply, Responder};
 use tokio::net::TcpListener;
 
@@ -19,6 +20,7 @@ use crate::scene::*;
 fn trusting(destination: &Destination) -> Options {
     Options {
         trusted_endpoints: destination.location.endpoint.iter().cloned().collect(),
+        allowed: Allowed::default(),
         ..options("http://127.0.0.1:9")
     }
 }

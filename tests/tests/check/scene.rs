@@ -10,6 +10,7 @@ use sealift_aws::sinks::{AwsEndpoints, Options};
 use sealift_core::check::{CheckReport, Outcome, PolicyKind, Step};
 use sealift_core::destination::{Credentials, Destination, Endpoint};
 use sealift_core::id::RoleArn;
+use sealift_core::reach::Allowed;
 use sealift_core::vault::{AccessKeys, Vault};
 use sealift_testkit::{MemoryVault, VirtualClock};
 
@@ -66,6 +67,7 @@ pub(crate) fn options(url: &str) -> Options {
             force_path_style: true,
         },
         trusted_endpoints: vec![],
+        allowed: Allowed::default(),
     }
 }
 

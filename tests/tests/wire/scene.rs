@@ -11,6 +11,7 @@ use sealift_aws::{CustomerExports, config};
 use sealift_core::external_id::ExternalId;
 use sealift_core::id::{AccountId, BucketName, KeyPrefix, ObjectKey, OrgId, ProjectId, RoleArn};
 use sealift_core::ports::{ExportPlace, ExportSink, ExportSinks, StoreError, Upload};
+use sealift_core::reach::Allowed;
 use sealift_testkit::VirtualClock;
 use sealift_tests::responder::{Received, Reply, Responder};
 
@@ -72,6 +73,7 @@ impl Scene {
                 force_path_style: true,
             },
             trusted_endpoints: vec![],
+            allowed: Allowed::default(),
         };
         let exports = CustomerExports::new(base(None), options, clock.clone());
         Self {

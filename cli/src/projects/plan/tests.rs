@@ -185,7 +185,7 @@ fn projects_that_are_new_start_with_their_first_row_and_have_a_history_to_ask_fo
     let text = table_of(&printed);
     assert!(text.contains("began (1) start now"), "{text}");
     assert!(
-        text.contains("new since then (2) start with their first row"),
+        text.contains("at the most (2), start with their first row"),
         "{text}"
     );
     assert!(

@@ -170,7 +170,7 @@ async fn create(
     Body(body): Body<Create>,
 ) -> Result<Response, Refusal> {
     let exports = admitted(exports, &caller)?;
-    let (automation, found) = exports.create(body.parse()?).await?;
+    let (automation, found) = exports.create(&caller, body.parse()?).await?;
     let mut response = Json(shown(&automation)).into_response();
     if found {
         let headers = response.headers_mut();
@@ -185,7 +185,8 @@ async fn replace(
     Body(body): Body<Create>,
 ) -> Answer {
     let exports = admitted(exports, &caller)?;
-    Ok(Json(shown(&exports.replace(body.parse()?).await?)))
+    let replaced = exports.replace(&caller, body.parse()?).await?;
+    Ok(Json(shown(&replaced)))
 }
 
 async fn read(
@@ -209,9 +210,8 @@ async fn change(
         description: patch.description,
         config: patch.config,
     };
-    Ok(Json(shown(
-        &exports.change(&automation(&id)?, change).await?,
-    )))
+    let changed = exports.change(&caller, &automation(&id)?, change).await?;
+    Ok(Json(shown(&changed)))
 }
 
 async fn remove(
@@ -220,7 +220,8 @@ async fn remove(
     Path(id): Path<String>,
 ) -> Answer {
     let exports = admitted(exports, &caller)?;
-    Ok(Json(shown(&exports.remove(&automation(&id)?).await?)))
+    let removed = exports.remove(&caller, &automation(&id)?).await?;
+    Ok(Json(shown(&removed)))
 }
 
 /// What a list is asked for.
@@ -320,9 +321,8 @@ async fn reset_cursors(
     // No year and no seconds, either.
     start.parse::<message::Start>().map_err(bad)?;
     let id = automation(&body.automation_id)?;
-    exports
-        .reset(&id, &object(&body.object_id)?, position)
-        .await?;
+    let project = object(&body.object_id)?;
+    exports.reset(&caller, &id, &project, position).await?;
     Ok(Json(json!({"success": true, "automation_id": id})))
 }
 
@@ -333,7 +333,8 @@ async fn upsert_object_cursor(
 ) -> Answer {
     let exports = admitted(exports, &caller)?;
     let id = automation(&body.automation_id)?;
-    exports.schedule(&id, &object(&body.object_id)?).await?;
+    let project = object(&body.object_id)?;
+    exports.schedule(&caller, &id, &project).await?;
     Ok(Json(json!({"success": true, "automation_id": id})))
 }
 

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::scene::{ADMIN, Answer, ORGANIZATION, READER, Scene, Who, assert_valid};
 
-const ALL: &str = "/v1/project_automation";
-const PROJECT: &str = "1c0a9f5e-6d5b-4c3e-8f00-5b8a1d7e2c11";
+pub(super) const ALL: &str = "/v1/project_automation";
+pub(super) const PROJECT: &str = "1c0a9f5e-6d5b-4c3e-8f00-5b8a1d7e2c11";
 const OTHER: &str = "2d1b0a6f-7e6c-4d4f-9a11-6c9b2e8f3d22";
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
@@ -59,7 +59,7 @@ pub(super) fn hold(method: &str, path: &str, answer: &Answer) -> bool {
     true
 }
 
-fn body(project: &str, name: &str) -> Value {
+pub(super) fn body(project: &str, name: &str) -> Value {
     let body = json!({
         "project_id": project,
         "name": name,
@@ -85,9 +85,9 @@ fn body(project: &str, name: &str) -> Value {
     body
 }
 
-const OPS: Who<'_> = Who::Operator;
+pub(super) const OPS: Who<'_> = Who::Operator;
 
-fn create(scene: &Scene, project: &str, name: &str) -> (String, Value) {
+pub(super) fn create(scene: &Scene, project: &str, name: &str) -> (String, Value) {
     let created = scene.post(OPS, ALL, body(project, name)).ok();
     (created["id"].as_str().unwrap().to_owned(), created)
 }

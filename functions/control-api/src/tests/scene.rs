@@ -12,6 +12,7 @@ use sealift_core::Timestamp;
 use sealift_core::control::{Control, Parts, Settings};
 use sealift_core::export::registry::Registry;
 use sealift_core::id::{DestinationId, OrgId, RoleArn};
+use sealift_core::reach::Allowed;
 use sealift_core::vault::TrialVault;
 use sealift_testkit::check::ScriptedChecks;
 use sealift_testkit::{MemoryBus, MemoryStore, MemoryVault, SeededEntropy, VirtualClock};
@@ -182,6 +183,7 @@ impl Scene {
             Settings {
                 shards: 3,
                 principal,
+                allowed: Allowed::default(),
             },
         );
         let registry = Registry {
@@ -190,7 +192,7 @@ impl Scene {
             shards: 2,
         };
         let organization = OrgId::parse(ORGANIZATION).unwrap();
-        let exports = Automations::new(registry, clock.clone(), organization);
+        let exports = Automations::new(registry, bus.clone(), clock.clone(), organization);
         Self {
             clock,
             state,

@@ -230,12 +230,16 @@ macro_rules! own_types {
 own_types! {
     /// An automation was provisioned.
     AUTOMATION_PROVISIONED: "automation.provisioned", "automation", Create;
+    /// Somebody created an automation.
+    AUTOMATION_CREATED: "automation.created", "automation", Create;
     /// An automation was changed: stopped because its project is gone, restarted, or edited.
     AUTOMATION_UPDATED: "automation.updated", "automation", Update;
     /// An automation was deleted.
     AUTOMATION_DELETED: "automation.deleted", "automation", Delete;
     /// An automation could not be provisioned.
     AUTOMATION_FAILED: "automation.failed", "automation", ReadOnly;
+    /// Somebody asked for an automation to run, whatever its timetable says.
+    AUTOMATION_RUN_REQUESTED: "automation.run_requested", "automation", ReadOnly;
     /// The cursor of an automation was set to another position. It is about the automation: a
     /// cursor has no id of its own, and so all entries of one automation have the same
     /// `resource_type` and `resource_id`.

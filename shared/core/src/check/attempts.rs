@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 
@@ -27,6 +28,12 @@ pub trait BucketAttempts: Send + Sync {
         bytes: Bytes,
         sha256: &[u8; 32],
     ) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// The addresses that a host's name has at this moment; nothing if it has none, or cannot be asked.
+    fn addresses(&self, host: &str) -> impl Future<Output = Vec<IpAddr>> + Send {
+        let _ = host;
+        std::future::ready(Vec::new())
+    }
 }
 
 /// Whether a look names the account that the bucket must belong to.

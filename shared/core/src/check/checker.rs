@@ -1,5 +1,6 @@
 //! The check itself: what is tried, in which order, and when it is tried again.
 
+use std::net::IpAddr;
 use std::slice;
 use std::time::Duration;
 
@@ -248,6 +249,10 @@ impl<R: AssumeAttempts, B: BucketAttempts, C: Clock> Checks for Checker<R, B, C>
             seen: seen.as_ref(),
         };
         report(&scene, invalid, self.clock.now().as_millisecond())
+    }
+
+    async fn addresses(&self, host: &str) -> Vec<IpAddr> {
+        self.buckets.addresses(host).await
     }
 }
 

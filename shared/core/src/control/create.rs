@@ -77,6 +77,7 @@ where
             replays: Vec::new(),
         };
         request::check_whole(&asked)?;
+        self.admit_endpoint(&asked.location).await?;
         for _ in 0..TRIES {
             let all = self.all().await?;
             let there = Record::place(&id).load(&self.state).await?;
@@ -235,11 +236,11 @@ where
             )?),
         };
         let set = self.set(organization).await?;
-        let set = set.map(|set| set.body.0).unwrap_or_default();
         let mut ids = set
-            .into_values()
+            .iter()
+            .flat_map(|set| set.body.0.values())
             .filter(|destination| destination.organization == *organization)
-            .map(|destination| destination.id)
+            .map(|destination| destination.id.clone())
             .filter(|id| after.as_ref().is_none_or(|after| id > after));
         let shown: Vec<DestinationId> = ids.by_ref().take(limit).collect();
         let has_more = ids.next().is_some();

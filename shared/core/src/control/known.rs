@@ -63,7 +63,7 @@ where
                 return Err(not_found(organization, id));
             }
             let set = self.set(organization).await?;
-            let there = set.and_then(|mut set| set.body.0.remove(id));
+            let there = set.as_ref().and_then(|set| set.body.0.get(id).cloned());
             let there = there.filter(|there| there.organization == *organization);
             return Ok((record, life, there));
         }
@@ -88,12 +88,14 @@ where
         organization: &OrgId,
         id: &DestinationId,
     ) -> Result<Known, ControlError> {
-        let (record, ..) = self.look(organization, id).await?;
-        // Finished or taken back: read again what came of it.
-        self.settle(id, record).await?;
-        let (record, life, there) = self.look(organization, id).await?;
+        let (mut record, mut life, mut there) = self.look(organization, id).await?;
         if life.change.is_some() {
-            return Err(ControlError::Busy);
+            // Finished or taken back: read again what came of it.
+            self.settle(id, record).await?;
+            (record, life, there) = self.look(organization, id).await?;
+            if life.change.is_some() {
+                return Err(ControlError::Busy);
+            }
         }
         match there {
             Some(destination) => Ok(Known {
@@ -112,7 +114,7 @@ where
         id: &DestinationId,
     ) -> Result<(Stored<Record>, Life, Destination), ControlError> {
         let set = self.set(organization).await?;
-        let there = set.and_then(|mut set| set.body.0.remove(id));
+        let there = set.as_ref().and_then(|set| set.body.0.get(id).cloned());
         let there = there.filter(|there| there.organization == *organization);
         let destination = there.ok_or_else(|| not_found(organization, id))?;
         let external_id = match &destination.credentials {

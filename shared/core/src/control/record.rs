@@ -12,7 +12,8 @@ use crate::destination::{Credentials, Destination};
 use crate::document::{Document, Place};
 use crate::external_id::ExternalId;
 use crate::id::{DestinationId, ObjectKey, OrgId, ReplayId};
-use crate::ports::BusEntry;
+
+pub use crate::audit::outbox::Pending;
 
 /// How long an open change that touches the vault belongs to whoever began it: longer than any
 /// request lives. Only then may another put it right.
@@ -244,37 +245,6 @@ pub struct ReplayNote {
     /// Whether it is known to be over.
     #[serde(default)]
     pub ended: bool,
-}
-
-/// An audit entry that the bus has not taken yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pending {
-    /// As in [`BusEntry`].
-    pub source: String,
-    /// As in [`BusEntry`].
-    pub detail_type: String,
-    /// As in [`BusEntry`]. It has its own id, so that telling it twice is no second entry.
-    pub detail: String,
-}
-
-impl From<BusEntry> for Pending {
-    fn from(entry: BusEntry) -> Self {
-        Self {
-            source: entry.source,
-            detail_type: entry.detail_type,
-            detail: entry.detail,
-        }
-    }
-}
-
-impl From<Pending> for BusEntry {
-    fn from(pending: Pending) -> Self {
-        Self {
-            source: pending.source,
-            detail_type: pending.detail_type,
-            detail: pending.detail,
-        }
-    }
 }
 
 /// A check as it is remembered.

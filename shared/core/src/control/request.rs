@@ -394,19 +394,24 @@ fn selection(terms: &[String]) -> Result<Selection, ControlError> {
         let reason = "may have at most 100 terms; a category or `resource.*` stands for many types";
         return Err(ControlError::invalid("included_events", reason));
     }
-    field(
-        "included_events",
-        Selection::parse(terms.iter().map(String::as_str)),
-    )
+    let parsed = Selection::parse(terms.iter().map(String::as_str));
+    parsed.map_err(|error| {
+        // The error has the beginning of it.
+        let is_it = |term: &String| term.chars().take(80).eq(error.value.chars());
+        let place = terms.iter().position(is_it).unwrap_or_default() + 1;
+        let reason = format!("term {place} cannot be used: {}", error.reason);
+        ControlError::invalid("included_events", &reason)
+    })
 }
 
+/// What was sent is not quoted: it may be a secret that was pasted into the wrong field.
 pub(super) fn field<T>(
     name: &'static str,
     parsed: Result<T, InvalidId>,
 ) -> Result<T, ControlError> {
-    parsed.map_err(|error| ControlError::Invalid {
-        field: name,
-        reason: format!("{:?} cannot be used: {}", error.value, error.reason),
+    parsed.map_err(|error| {
+        let reason = format!("cannot be used: {}", error.reason);
+        ControlError::invalid(name, &reason)
     })
 }
 

@@ -1,5 +1,6 @@
 //! The daily round over all destinations: what was cut off is finished, what the bus had refused is
-//! told, replays that are over leave the list, and every destination that streams is checked.
+//! told, replays that are over leave the list, and every destination that streams is checked. What
+//! is left in the [outbox](crate::audit::outbox) is told first.
 //!
 //! It keeps no state of its own. A destination is due by the time of its last check, so a round that
 //! has no time left is gone on with by the next one, and several at once do no harm. It begins
@@ -15,6 +16,7 @@ use super::record::{Checked, FOLDER, Life, Record};
 use super::{Access, Caller, Control, ControlError};
 use crate::Timestamp;
 use crate::audit::Actor;
+use crate::audit::outbox::{Outbox, SentLeft};
 use crate::check::{Checks, Verdict};
 use crate::destination::Destination;
 use crate::id::{DestinationId, OrgId};
@@ -55,6 +57,9 @@ pub struct Swept {
     pub settled: u64,
     /// Audit entries that the bus took at last.
     pub told: u64,
+    /// Of these and of those that are left, the ones of the [outbox](crate::audit::outbox), which
+    /// are of changes of automations.
+    pub outbox: SentLeft,
     /// Replays that left the list because they are over.
     pub replays_ended: u64,
     /// Destinations that were checked.
@@ -82,8 +87,11 @@ where
     C: Clock,
     E: Entropy,
 {
-    /// Goes over all destinations. One's trouble does not stop the others.
+    /// Sends what the outbox holds, and goes over all destinations. One's trouble does not stop the
+    /// others.
     pub async fn sweep(&self, deadline: Timestamp, round: &Round) -> Result<Swept, ControlError> {
+        // First, since it is bounded, and the destinations may take all the time that there is.
+        let outbox = self.outbox().send_left(self.clock.now()).await;
         let mut ids: Vec<_> = self.ids().await?.into_iter().collect();
         if !ids.is_empty() {
             let places = u128::try_from(ids.len()).unwrap_or(1);
@@ -104,7 +112,11 @@ where
             .buffer_unordered(round.at_once.max(1))
             .collect()
             .await;
-        let mut swept = Swept::default();
+        let mut swept = Swept {
+            told: outbox.told,
+            outbox,
+            ..Swept::default()
+        };
         for (id, result, own) in done {
             swept.looked_at += own.looked_at;
             swept.settled += own.settled;
@@ -121,6 +133,14 @@ where
             }
         }
         Ok(swept)
+    }
+
+    fn outbox(&self) -> Outbox<'_, S, B, E> {
+        Outbox {
+            store: &self.state,
+            bus: &self.bus,
+            entropy: &self.entropy,
+        }
     }
 
     /// All ids that there is anything of, with their configuration as it was a moment ago. It

@@ -57,6 +57,7 @@ where
                 return Ok(self.view(before, life));
             }
             if after.location != before.location {
+                self.admit_endpoint(&after.location).await?;
                 refuse_overlap(&self.all().await?, id, &after.location)?;
             }
             let mut check = None;

@@ -11,6 +11,7 @@
 mod concurrency;
 mod crashes;
 mod creating;
+mod endpoints;
 mod isolation;
 mod replaying;
 mod scene;

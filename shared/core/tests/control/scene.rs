@@ -1,7 +1,8 @@
 //! The scene: a service on doubles, two organizations, and what must hold at every moment.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -54,6 +55,7 @@ struct Told {
     checksum: Option<bool>,
     asked: Vec<Destination>,
     keys: Vec<Option<AccessKeys>>,
+    names: HashMap<String, Vec<IpAddr>>,
 }
 
 impl Checks for FakeChecks {
@@ -71,6 +73,20 @@ impl Checks for FakeChecks {
         let mut report = report(destination, verdict.unwrap_or(Verdict::Healthy), at_ms);
         report.checksum = told.checksum;
         report
+    }
+
+    async fn addresses(&self, host: &str) -> Vec<IpAddr> {
+        let told = self.told.lock().unwrap();
+        told.names.get(host).cloned().unwrap_or_default()
+    }
+}
+
+impl FakeChecks {
+    /// Gives a name its addresses.
+    pub(crate) fn name(&self, host: &str, addresses: &[&str]) {
+        let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        let mut told = self.told.lock().unwrap();
+        told.names.insert(host.to_owned(), addresses);
     }
 }
 
@@ -160,6 +176,9 @@ pub(crate) fn from<T: serde::de::DeserializeOwned>(body: Value) -> T {
     serde_json::from_value(body).unwrap()
 }
 
+/// What the operator of these scenes opens.
+const OPENED: &str = "minio.corp.local:9000";
+
 impl Scene {
     pub(crate) fn new() -> Self {
         Self::seeded(7)
@@ -193,6 +212,7 @@ impl Scene {
         let settings = Settings {
             shards: SHARDS,
             principal,
+            allowed: OPENED.parse().unwrap(),
         };
         let scene = Self {
             clock,

@@ -106,28 +106,32 @@ fn is_created(
     let Some(name) = document.get("Condition").and_then(Value::as_str) else {
         return Ok(true);
     };
-    let condition = template
-        .section("Conditions")
-        .find(|(known, _)| *known == name)
-        .map(|(_, condition)| condition);
-    let compared = || {
-        let condition = condition?;
-        let denied = condition.get("Fn::Not");
-        let equals = match denied {
-            Some(denied) => denied.as_array()?.first()?,
-            None => condition,
-        };
-        let sides = equals.get("Fn::Equals")?.as_array()?;
-        let parameter = sides.first()?.get("Ref")?.as_str()?;
-        let equal = parameters.get(parameter)? == sides.get(1)?.as_str()?;
-        Some(equal != denied.is_some())
-    };
-    compared().ok_or_else(|| {
+    holds(template, parameters, name).ok_or_else(|| {
         node.error(format!(
             "the condition {name} is not understood here: it must be !Equals [!Ref <parameter>, <text>], \
              or !Not of that"
         ))
     })
+}
+
+/// Whether a condition holds; `None` if it is not understood.
+pub(super) fn holds(
+    template: &Template,
+    parameters: &BTreeMap<String, String>,
+    name: &str,
+) -> Option<bool> {
+    let (_, condition) = template
+        .section("Conditions")
+        .find(|(known, _)| *known == name)?;
+    let denied = condition.get("Fn::Not");
+    let equals = match denied {
+        Some(denied) => denied.as_array()?.first()?,
+        None => condition,
+    };
+    let sides = equals.get("Fn::Equals")?.as_array()?;
+    let parameter = sides.first()?.get("Ref")?.as_str()?;
+    let equal = parameters.get(parameter)? == sides.get(1)?.as_str()?;
+    Some(equal != denied.is_some())
 }
 
 /// SAM would merge these into each function; here each says them for itself.

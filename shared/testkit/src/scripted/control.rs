@@ -1,5 +1,7 @@
 //! Vaults, buses and checks under a script.
 
+use std::net::IpAddr;
+
 use sealift_core::check::{CheckReport, Checks};
 use sealift_core::destination::Destination;
 use sealift_core::ports::{BusEntry, EventBus, StoreError};
@@ -49,5 +51,9 @@ impl<K: Checks> Checks for Scripted<K> {
             Ok(report) => report,
             Err(_) => self.inner.check(destination).await,
         }
+    }
+
+    async fn addresses(&self, host: &str) -> Vec<IpAddr> {
+        self.inner.addresses(host).await
     }
 }
