@@ -86,7 +86,7 @@ pub struct CostArgs {
     json: bool,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     let split = text.split_once('=');
     let (name, value) = split.ok_or("it must be NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))

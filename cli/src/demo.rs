@@ -23,7 +23,7 @@ use self::verify::{Digest, Expected, digest};
 use crate::stack::Stack;
 
 mod exports;
-mod input;
+pub(crate) mod input;
 mod report;
 mod tenants;
 mod verify;

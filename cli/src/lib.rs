@@ -8,8 +8,10 @@ use clap::{Parser, Subcommand};
 
 pub mod bench;
 pub mod cost;
+pub mod customer;
 pub mod demo;
 pub mod destination;
+pub mod events;
 pub mod export;
 pub mod onboard;
 pub mod policy;
@@ -45,6 +47,8 @@ enum Command {
     Policy(policy::PolicyArgs),
     Segment(segment::SegmentArgs),
     Serve(serve::ServeArgs),
+    Customer(customer::CustomerArgs),
+    Events(events::EventsArgs),
     Redrive(redrive::RedriveArgs),
     Bench(bench::BenchArgs),
     Cost(cost::CostArgs),
@@ -70,6 +74,8 @@ impl Cli {
             Command::Policy(args) => policy::run(args, out),
             Command::Segment(args) => segment::run(&args, out),
             Command::Serve(args) => Box::pin(serve::run(args, out)).await,
+            Command::Customer(args) => Box::pin(customer::run(args, out)).await,
+            Command::Events(args) => Box::pin(events::run(args, out)).await,
             Command::Redrive(args) => Box::pin(redrive::run(args, out)).await,
             Command::Bench(args) => bench::run(args, out),
             Command::Cost(args) => Box::pin(cost::run(args, out)).await,

@@ -21,7 +21,7 @@ use self::serving::Serving;
 
 mod api;
 mod client;
-mod serving;
+pub(crate) mod serving;
 mod sign;
 mod stack;
 
@@ -81,8 +81,7 @@ impl TargetArgs {
             }
             (None, None) => {
                 let data = self.data.as_deref().unwrap_or(Path::new(DATA));
-                let Serving { url, token, .. } = Serving::read(data).await?;
-                (url, Door::Token(bearer(&token)?))
+                return served(data).await;
             }
         };
         Api::new(&url, door)
@@ -128,6 +127,12 @@ impl TargetArgs {
         });
         given.collect()
     }
+}
+
+/// The API of the `sealift serve` that runs on a folder.
+pub(crate) async fn served(data: &Path) -> anyhow::Result<Api> {
+    let Serving { url, token, .. } = Serving::read(data).await?;
+    Api::new(&url, Door::Token(bearer(&token)?))
 }
 
 fn bearer(token: &str) -> anyhow::Result<HeaderValue> {

@@ -230,6 +230,29 @@ class Story:
                     self.sent.append(json.loads(entry["Detail"])["id"])
             count -= len(entries)
 
+    def send_by_command(self, count):
+        """Puts events on the bus as an operator does, who knows the stack's name alone."""
+        events = [
+            {"id": str(uuid.uuid4()), "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "org_id": TENANT,
+             "event_type": "acl.created", "padding": ""}
+            for _ in range(count)
+        ]
+        file = self.folder / "events.jsonl"
+        file.write_text("".join(json.dumps(event) + "\n" for event in events))
+        command = [ROOT / "target/debug/sealift", "events", "put", str(file), "--stack", STACK, "--region", "us-east-1"]
+        environment = {
+            **os.environ,
+            "AWS_ENDPOINT_URL": self.emulator.url,
+            "AWS_ACCESS_KEY_ID": PLATFORM,
+            "AWS_SECRET_ACCESS_KEY": "emulated",
+            "SSL_CERT_FILE": str(self.emulator.certificate),
+        }
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise Wrong(f"sealift events put: {done.stderr}")
+        self.sent += [event["id"] for event in events]
+        say(f"sealift events put --stack {STACK}: {done.stdout.strip()}")
+
     def arrived(self, bucket="acme-audit", prefix="audit-events/date="):
         """The ids that lie in the customer's bucket, in the order of keys and lines."""
         ids = []
@@ -330,6 +353,7 @@ class Story:
             raise Wrong(f"the check of a good role says {json.dumps(verdict)[:3000]}")
         self.must(200, "POST", "/acme-audit/start", {})
         self.send(50)
+        self.send_by_command(25)
         self.compare("audit")
         self.kill_some(self.options.kills // 2, 0.5)
         self.compare(f"{self.killed} processes killed")

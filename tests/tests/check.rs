@@ -11,6 +11,8 @@
 mod answers;
 #[path = "check/endpoints.rs"]
 mod endpoints;
+#[path = "check/hosts.rs"]
+mod hosts;
 #[path = "check/policies.rs"]
 mod policies;
 #[path = "check/scene.rs"]

@@ -261,9 +261,10 @@ fn differing(asked: &Map<String, Value>, there: &Destination) -> Vec<&'static st
         ("bucket", text("bucket") == Some(&there.bucket)),
         ("region", text("region") == Some(&there.region)),
         ("prefix", prefix.is_ok_and(|prefix| prefix == there.prefix)),
+        // The check finds both out where they are not given.
         (
             "path_style",
-            path_style.unwrap_or_default() == there.path_style,
+            path_style.is_none_or(|path_style| path_style == there.path_style),
         ),
         ("authentication.type", way("type") == Some(&is.kind)),
         (
@@ -283,7 +284,6 @@ fn differing(asked: &Map<String, Value>, there: &Destination) -> Vec<&'static st
             "storage_class",
             text("storage_class") == there.storage_class.as_deref(),
         ),
-        // The check finds it out where it is not given.
         ("checksum", checksum.is_none() || checksum == there.checksum),
     ]
     .into_iter()

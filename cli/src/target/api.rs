@@ -63,6 +63,11 @@ impl Api {
         self.call(Method::POST, path, "", Some(body)).await
     }
 
+    /// Makes something, or replaces it.
+    pub(crate) async fn put(&self, path: &[&str], body: &Value) -> anyhow::Result<Answer> {
+        self.call(Method::PUT, path, "", Some(body)).await
+    }
+
     /// Changes something.
     pub(crate) async fn patch(&self, path: &[&str], body: &Value) -> anyhow::Result<Answer> {
         self.call(Method::PATCH, path, "", Some(body)).await

@@ -1,11 +1,13 @@
 //! Where a `sealift serve` on this machine listens, as it says in the folder that it keeps.
 
-use std::io::ErrorKind;
-use std::path::Path;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use http::Uri;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 
 /// The file's name, in the folder.
@@ -14,19 +16,66 @@ const FILE: &str = "serving.json";
 /// The version of the file that is read.
 const FORMAT: &str = "sealift.serving/1";
 
-/// What the file says, as far as it is used.
-#[derive(Deserialize)]
-pub(super) struct Serving {
+/// What the file says. `Debug` is left out: the token is a secret.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Serving {
     format: String,
     /// Where the control API is.
-    pub(super) url: String,
+    pub(crate) url: String,
     /// The operator's token.
-    pub(super) token: String,
+    pub(crate) token: String,
+    /// Where S3 and STS are.
+    endpoint_url: String,
+    /// The process.
+    pid: u32,
+}
+
+/// Takes the file away when the serving ends.
+pub(crate) struct Sign(PathBuf);
+
+impl Drop for Sign {
+    fn drop(&mut self) {
+        // One that stays is found out by whoever reads it: nobody listens.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl Serving {
+    /// What this process serves.
+    pub(crate) fn new(url: String, token: String, endpoint_url: String) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            url,
+            token,
+            endpoint_url,
+            pid: std::process::id(),
+        }
+    }
+
+    /// Writes the file, for its owner alone to read.
+    pub(crate) fn write(&self, data: &Path) -> anyhow::Result<Sign> {
+        let file = data.join(FILE);
+        let failed = || format!("{} cannot be written", file.display());
+        // One that was left has the rights that it was left with.
+        if let Err(error) = std::fs::remove_file(&file)
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(error).with_context(failed);
+        }
+        let open = OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&file);
+        let text = serde_json::to_vec_pretty(self)?;
+        open.with_context(failed)?
+            .write_all(&text)
+            .with_context(failed)?;
+        Ok(Sign(file))
+    }
+
     /// Of the folder that it keeps; fails with the way out if nobody serves it.
-    pub(super) async fn read(data: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn read(data: &Path) -> anyhow::Result<Self> {
         let shown = data.display();
         let start = format!("start it with `sealift serve --data {shown}`");
         let file = data.join(FILE);

@@ -1,8 +1,9 @@
 //! The program, and a `sealift serve` of its own to speak to.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -75,35 +76,27 @@ pub(crate) fn run(words: &[&str], variables: &[(&str, &str)], input: &str) -> Ra
 pub(crate) struct Served {
     child: Child,
     folder: tempfile::TempDir,
-    url: String,
-    token: String,
 }
 
 impl Served {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = program()
-            .args(["serve", "--port", "0", "--data"])
+        let child = program()
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(folder.path())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let mut page = String::new();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        // To the last line: what writes to nobody any more is ended.
-        while !page.contains("Ctrl-C") {
-            assert!(out.read_line(&mut page).unwrap() > 0, "it does not serve");
+        let served = Self { child, folder };
+        let begun = Instant::now();
+        while !served.data().join("serving.json").exists() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "it does not serve"
+            );
+            std::thread::sleep(Duration::from_millis(50));
         }
-        let after = |words: &str| {
-            let rest = page.split_once(words).unwrap().1;
-            rest.split_whitespace().next().unwrap().to_owned()
-        };
-        Self {
-            child,
-            folder,
-            url: after("Sealift serves on "),
-            token: after("SEALIFT_TOKEN="),
-        }
+        served
     }
 
     pub(crate) fn data(&self) -> &Path {
@@ -121,9 +114,9 @@ impl Served {
         variables: &[(&str, &str)],
         input: &str,
     ) -> Ran {
-        let words = [&["destination"], words, &["--api", &self.url]].concat();
-        let token = [("SEALIFT_TOKEN", self.token.as_str())];
-        run(&words, &[variables, &token].concat(), input)
+        let data = self.data().to_str().unwrap();
+        let words = [&["destination"], words, &["--data", data]].concat();
+        run(&words, variables, input)
     }
 }
 

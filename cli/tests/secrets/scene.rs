@@ -74,7 +74,14 @@ impl<'a> Serving<'a> {
         let out = printed.with_extension("out");
         let file = |path: &Path| Stdio::from(File::create(path).unwrap());
         let child = Command::new(env!("CARGO_BIN_EXE_sealift"))
-            .args(["--log", "trace", "serve", "--port", "0", "--data"])
+            .args([
+                "--log",
+                "trace",
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--data",
+            ])
             .arg(data)
             .stdin(Stdio::null())
             .stdout(file(&out))

@@ -100,6 +100,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_open_to_endpoints_is_read_and_a_bad_term_is_named() {
+        let opening = |list: &str| {
+            let list = list.to_owned();
+            Config::from_lookup(move |name| match name {
+                "SEALIFT_ALLOWED_ENDPOINTS" => Some(list.clone()),
+                _ => lookup(name),
+            })
+        };
+        let list = "minio.corp.example:9000, 10.20.0.0/16";
+        assert_eq!(opening(list).unwrap().allowed, list.parse().unwrap());
+        assert_eq!(opening("").unwrap().allowed, Allowed::default());
+        let error = opening("10.0.0.0/8,127.0.0.1:9001").unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("SEALIFT_ALLOWED_ENDPOINTS"), "{error}");
+        assert!(error.contains("127.0.0.1:9001"), "{error}");
+    }
+
+    #[test]
     fn every_bad_variable_is_named() {
         let error = Config::from_lookup(|name| (name == "SEALIFT_SHARDS").then(|| "0".to_owned()))
             .unwrap_err();

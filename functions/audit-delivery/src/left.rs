@@ -1,5 +1,7 @@
 //! Destinations that were left behind: each has a cursor of its own until it has caught up.
 
+use std::borrow::Cow;
+
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use sealift_core::Timestamp;
@@ -8,7 +10,7 @@ use sealift_core::delivery::{
     Gap, Left, LeftCursor, LeftPlan, LeftReason, Member, Position, Range, ShardCursor, Waiting,
 };
 use sealift_core::destination::{Destination, DestinationSet};
-use sealift_core::document::{Saved, Stored};
+use sealift_core::document::{Refreshed, Saved, Stored};
 use sealift_core::id::{DestinationId, Sequence};
 use sealift_core::lookback::Lookback;
 use sealift_core::ports::{Clock, Entropy, EventBus, ObjectStore, Sinks};
@@ -28,6 +30,8 @@ pub(crate) struct Work<'a> {
     shard: u16,
     pub(crate) id: &'a DestinationId,
     pub(crate) destination: &'a Destination,
+    /// The set that it was found in.
+    set: &'a Stored<DestinationSet>,
     left: &'a Left,
     /// Where the shard stands; nothing is delivered beyond it.
     shard_position: &'a Position,
@@ -72,10 +76,13 @@ where
         shard: u16,
         deadline: Timestamp,
         cursor: &mut Stored<ShardCursor>,
-        set: &DestinationSet,
+        set: Option<&Stored<DestinationSet>>,
         lookback: &Lookback,
         report: &mut Report,
     ) -> Result<(), DeliveryError> {
+        let Some(set) = set else {
+            return Ok(());
+        };
         let mut turns = Turns::default();
         for (id, left) in &cursor.body.left {
             let LeftCursor {
@@ -84,7 +91,7 @@ where
                 ..
             } = &left.begin;
             let ours = |d: &&Destination| d.is_of(organization, *created_ms) && d.flows();
-            let Some(destination) = set.0.get(id).filter(ours) else {
+            let Some(destination) = set.body.0.get(id).filter(ours) else {
                 continue;
             };
             let only = Some(organization.clone());
@@ -92,6 +99,7 @@ where
                 shard,
                 id,
                 destination,
+                set,
                 left,
                 shard_position: &cursor.body.position,
                 deadline,
@@ -255,7 +263,10 @@ where
         } else {
             self.mark(segments, &mut work.lookback).await?
         };
-        let blank = blank_plan(work.destination, cursor.since_ms);
+        let Some(destination) = self.destination_now(work).await? else {
+            return Ok((cursor.clone(), false));
+        };
+        let blank = blank_plan(&destination, cursor.since_ms);
         let (objects, plan) = encode(
             &Catalog::of(&marked),
             &range,
@@ -276,6 +287,24 @@ where
             written: 0,
         });
         Ok((next, true))
+    }
+
+    /// The destination as it is configured after the cursor was read; `None` if nothing flows to it
+    /// any more. A run that began before it moved must neither give up a plan that was made since
+    /// nor make one for the old place: what was written there may be there in spite of an error, and
+    /// would be there twice.
+    async fn destination_now<'a>(
+        &self,
+        work: &Work<'a>,
+    ) -> Result<Option<Cow<'a, Destination>>, DeliveryError> {
+        let place = DestinationSet::place(work.shard);
+        let now = match place.refresh(&self.state, work.set).await? {
+            Refreshed::Same => Some(Cow::Borrowed(work.destination)),
+            Refreshed::Changed(mut set) => set.body.0.remove(work.id).map(Cow::Owned),
+            Refreshed::Gone => None,
+        };
+        let (of, created_ms) = (&work.destination.organization, work.destination.created_ms);
+        Ok(now.filter(|now| now.is_of(of, created_ms) && now.flows()))
     }
 
     /// Writes the open plan; the next state is past it, or tells what went wrong.
@@ -320,7 +349,8 @@ where
             }
             Carried::Failed(written, failure) => {
                 now_written(&mut next, written);
-                if work.destination.location != plan.destination.location {
+                let now = self.destination_now(work).await?;
+                if now.is_some_and(|now| now.location != plan.destination.location) {
                     // The destination has moved, and the old place does not take it any more:
                     // the same range is planned for the new place.
                     tracing::warn!(destination = %work.id, error = %failure, "destination {} has moved: its open plan is made anew", work.id);

@@ -112,7 +112,14 @@ where
                 }
             }
         }
-        let left = self.run_left(shard, deadline, &mut cursor, set, lookback, report);
+        let left = self.run_left(
+            shard,
+            deadline,
+            &mut cursor,
+            read.as_ref(),
+            lookback,
+            report,
+        );
         let left = left.await;
         let position = &cursor.body.position;
         let replays = self.run_replays(shard, deadline, position, set, report);

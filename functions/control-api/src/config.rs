@@ -167,6 +167,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_open_to_endpoints_is_read_and_a_bad_term_is_named() {
+        let opening = |list: &str| with(&[("SEALIFT_ALLOWED_ENDPOINTS", list)]);
+        let list = "minio.corp.example:9000, 10.20.0.0/16";
+        let allowed = opening(list).unwrap().settings.allowed;
+        assert_eq!(allowed, list.parse().unwrap());
+        assert_eq!(opening("").unwrap().settings.allowed, Allowed::default());
+        let error = opening("10.0.0.0/8,127.0.0.1:9001").unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("SEALIFT_ALLOWED_ENDPOINTS"), "{error}");
+        assert!(error.contains("127.0.0.1:9001"), "{error}");
+    }
+
+    #[test]
     fn every_bad_variable_is_named() {
         let error = Config::from_lookup(|name| (name == "SEALIFT_SHARDS").then(|| "0".to_owned()));
         let error = error.unwrap_err().to_string();

@@ -331,6 +331,9 @@ pub struct CheckReport {
     /// What `checksum` was found to have to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<bool>,
+    /// What `path_style` was found to have to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_style: Option<bool>,
 }
 
 /// How a try ended.

@@ -20,15 +20,20 @@ impl ResolveDns for PermittedResolver {
     fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
         DnsFuture::new(async move {
             let addresses = addresses(name).await.map_err(ResolveDnsError::new)?;
-            let permitted = addresses.into_iter();
-            let permitted: Vec<IpAddr> = permitted
-                .filter(|address| permits(self.reach, *address, &self.allowed))
-                .collect();
-            if permitted.is_empty() {
-                return Err(ResolveDnsError::new(NotPublic::resolved(name)));
-            }
-            Ok(permitted)
+            self.permitted(name, addresses)
+                .map_err(ResolveDnsError::new)
         })
+    }
+}
+
+impl PermittedResolver {
+    fn permitted(&self, name: &str, addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, NotPublic> {
+        let mut permitted = addresses;
+        permitted.retain(|address| permits(self.reach, *address, &self.allowed));
+        match permitted.is_empty() {
+            true => Err(NotPublic::resolved(name)),
+            false => Ok(permitted),
+        }
     }
 }
 
@@ -41,6 +46,37 @@ pub(crate) async fn addresses(name: &str) -> std::io::Result<Vec<IpAddr>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_what_a_name_has_only_the_permitted_addresses_are_handed_out() {
+        let ips = |texts: &[&str]| -> Vec<IpAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let all = ips(&[
+            "169.254.169.254",
+            "8.8.8.8",
+            "10.1.2.3",
+            "::1",
+            "2600::1",
+            "10.20.0.1",
+            "::ffff:8.8.8.8",
+        ]);
+        for (reach, expected) in [
+            (Reach::Public, &["8.8.8.8", "2600::1", "10.20.0.1"][..]),
+            (
+                Reach::Listed,
+                &["8.8.8.8", "10.1.2.3", "2600::1", "10.20.0.1"],
+            ),
+        ] {
+            let allowed = "10.20.0.0/16".parse().unwrap();
+            let resolver = PermittedResolver { reach, allowed };
+            let handed_out = resolver.permitted("minio.example.com", all.clone());
+            assert_eq!(handed_out, Ok(ips(expected)));
+            let inside = ips(&["127.0.0.1", "169.254.170.2", "fd00:ec2::254"]);
+            let error = resolver.permitted("minio.example.com", inside).unwrap_err();
+            assert!(error.to_string().starts_with("minio.example.com has no"));
+        }
+    }
 
     #[tokio::test]
     async fn a_name_of_this_machine_resolves_to_nothing_whatever_is_opened() {

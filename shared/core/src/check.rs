@@ -51,10 +51,7 @@ pub trait Checks: Send + Sync {
     fn check(&self, destination: &Destination) -> impl Future<Output = CheckReport> + Send;
 
     /// The addresses that a host's name has at this moment; nothing if it has none, or cannot be asked.
-    fn addresses(&self, host: &str) -> impl Future<Output = Vec<IpAddr>> + Send {
-        let _ = host;
-        std::future::ready(Vec::new())
-    }
+    fn addresses(&self, host: &str) -> impl Future<Output = Vec<IpAddr>> + Send;
 }
 
 /// What a check found.
@@ -89,9 +86,23 @@ pub struct CheckReport {
     /// as the canary did; nothing if it may stay as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<bool>,
+    /// What [`path_style`](crate::destination::Location::path_style) has to be for deliveries to work
+    /// as the canary did; nothing if it may stay as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_style: Option<bool>,
 }
 
 impl CheckReport {
+    /// Puts into the destination that was checked what was found out of its endpoint, so that deliveries
+    /// do as the canary did. The report is one of the destination as it is then.
+    pub fn apply(&mut self, destination: &mut Destination) {
+        destination.storage.checksum = self.checksum.or(destination.storage.checksum);
+        if let Some(path_style) = self.path_style {
+            destination.location.path_style = path_style;
+        }
+        self.fingerprint = Fingerprint::of(destination);
+    }
+
     /// Whether it is about the connection that the destination has.
     pub fn fits(&self, destination: &Destination) -> bool {
         self.fingerprint == Fingerprint::of(destination)

@@ -1,6 +1,7 @@
 //! A check of destinations that finds what the test wants it to find.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ struct State {
     next: HashMap<DestinationId, VecDeque<Verdict>>,
     checksums: HashMap<DestinationId, Option<bool>>,
     asked: Vec<Destination>,
+    addresses: HashMap<String, Vec<IpAddr>>,
 }
 
 impl ScriptedChecks {
@@ -64,6 +66,13 @@ impl ScriptedChecks {
         state.checksums.insert(destination.clone(), checksum);
     }
 
+    /// Gives a host's name its addresses. Any other has none.
+    pub fn set_addresses(&self, host: &str, addresses: impl IntoIterator<Item = IpAddr>) {
+        let mut state = lock(&self.state);
+        let addresses = addresses.into_iter().collect();
+        state.addresses.insert(host.to_owned(), addresses);
+    }
+
     /// What was checked, in order, as it was handed in.
     pub fn asked(&self) -> Vec<Destination> {
         lock(&self.state).asked.clone()
@@ -86,6 +95,11 @@ impl Checks for ScriptedChecks {
             found.checksum = checksum;
         }
         found
+    }
+
+    async fn addresses(&self, host: &str) -> Vec<IpAddr> {
+        let state = lock(&self.state);
+        state.addresses.get(host).cloned().unwrap_or_default()
     }
 }
 
@@ -164,6 +178,10 @@ impl BucketAttempts for Answers<'_> {
             Verdict::Unknown => Err(StoreError::Transient(failure("PutObject", "SlowDown")).into()),
             Verdict::Healthy | Verdict::Unsafe => Ok(()),
         }
+    }
+
+    async fn addresses(&self, _: &str) -> Vec<IpAddr> {
+        Vec::new()
     }
 }
 

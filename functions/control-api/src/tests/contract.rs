@@ -86,6 +86,7 @@ fn check(full: bool) -> CheckView {
         mend: full.then_some(mend).into_iter().collect(),
         warnings: full.then(|| "slow".to_owned()).into_iter().collect(),
         checksum: full.then_some(true),
+        path_style: full.then_some(true),
     };
     CheckView {
         checked: now(),

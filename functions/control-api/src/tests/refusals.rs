@@ -211,3 +211,40 @@ fn a_check_of_the_day_before_yesterday_lets_nothing_start() {
     let refused = scene.post(ADMIN, &start, body).is(400, "invalid");
     assert_eq!(refused.body["error"]["field"], "start_at");
 }
+
+#[test]
+fn an_endpoint_that_leads_inside_is_refused_by_its_field_and_no_address_is_told() {
+    let scene = Scene::new();
+    let leads = |host: &str, address: &str| {
+        let addresses = [address.parse().unwrap()];
+        scene.checks.set_addresses(host, addresses);
+    };
+    leads("inside.example.com", "10.0.0.7");
+    leads("outside.example.com", "8.8.8.8");
+    let asked = |endpoint: &str| {
+        let mut body = new("main");
+        body["endpoint"] = json!(endpoint);
+        body["path_style"] = json!(true);
+        body["authentication"] = json!({
+            "type": "access_keys", "access_key_id": "AKIAIOSFODNN7EXAMPLE",
+            "secret_access_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        });
+        body
+    };
+    for inside in [
+        "https://inside.example.com",
+        "https://169.254.169.254",
+        "https://0x7f.1:9001",
+        "http://outside.example.com",
+    ] {
+        let refused = scene.post(ADMIN, BASE, asked(inside)).is(400, "invalid");
+        assert_eq!(refused.body["error"]["field"], "endpoint", "{inside}");
+        assert!(!refused.text.contains("10.0.0.7"), "{}", refused.text);
+        assert!(!refused.text.contains("169.254"), "{}", refused.text);
+    }
+    scene
+        .post(ADMIN, BASE, asked("https://outside.example.com"))
+        .is(201, "");
+    let change = json!({"endpoint": "https://inside.example.com"});
+    scene.call(ADMIN, "PATCH", MAIN, change).is(400, "invalid");
+}

@@ -30,10 +30,7 @@ pub trait BucketAttempts: Send + Sync {
     ) -> impl Future<Output = Result<(), Trouble>> + Send;
 
     /// The addresses that a host's name has at this moment; nothing if it has none, or cannot be asked.
-    fn addresses(&self, host: &str) -> impl Future<Output = Vec<IpAddr>> + Send {
-        let _ = host;
-        std::future::ready(Vec::new())
-    }
+    fn addresses(&self, host: &str) -> impl Future<Output = Vec<IpAddr>> + Send;
 }
 
 /// Whether a look names the account that the bucket must belong to.

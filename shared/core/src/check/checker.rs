@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::attempts::{BucketAttempts, Look, Owner, Trouble};
+use super::attempts::{BucketAttempts, Look, Obstacle, Owner, Trouble};
 use super::canary::{canary, canary_key};
 use super::{CheckReport, Checks, Fingerprint, Problem, Verdict};
 use super::{denial, matrix, mend, problem, words};
@@ -94,6 +94,8 @@ pub(super) struct Seen {
     pub(super) write: Result<(), Trouble>,
     /// Whether a checksum went along with the canary that was taken.
     pub(super) checksum: Option<bool>,
+    /// The path style of the canary that was taken, if it is not the destination's.
+    pub(super) path_style: Option<bool>,
 }
 
 impl Seen {
@@ -158,7 +160,10 @@ impl<R: AssumeAttempts, B: BucketAttempts, C: Clock> Checker<R, B, C> {
 
     async fn bucket(&self, destination: &Destination, patience: &mut Patience) -> Seen {
         loop {
-            let seen = self.try_bucket(destination).await;
+            let mut seen = self.try_bucket(destination).await;
+            if may_be_for_style(destination, &seen) {
+                seen = self.try_other_style(destination).await.unwrap_or(seen);
+            }
             if !seen.may_change() || !patience.pause(&self.clock).await {
                 return seen;
             }
@@ -179,7 +184,32 @@ impl<R: AssumeAttempts, B: BucketAttempts, C: Clock> Checker<R, B, C> {
             whoever,
             write,
             checksum,
+            path_style: None,
         }
+    }
+
+    /// Finds out whether an endpoint takes the canary with its bucket in the other place, host or path.
+    ///
+    /// It is looked at first: if there is no such bucket, what is written would land in another, as where the
+    /// endpoint is a bucket's own host.
+    async fn try_other_style(&self, destination: &Destination) -> Option<Seen> {
+        let mut other = destination.clone();
+        let path_style = !destination.location.path_style;
+        other.location.path_style = path_style;
+        let look = self.buckets.look(&other, Owner::Expected).await;
+        let missing = |trouble: &Trouble| trouble.failure().code == "NoSuchBucket";
+        if look.answer.as_ref().is_err_and(missing) {
+            return None;
+        }
+        let (write, checksum) = self.try_canary(&other).await;
+        write.ok()?;
+        Some(Seen {
+            look,
+            whoever: None,
+            write: Ok(()),
+            checksum,
+            path_style: Some(path_style),
+        })
     }
 
     /// Writes the canary, and finds out by the way whether a checksum may go along, which is not
@@ -208,6 +238,39 @@ impl<R: AssumeAttempts, B: BucketAttempts, C: Clock> Checker<R, B, C> {
         let key = canary_key(&destination.location.prefix);
         let (bytes, sha256) = canary();
         self.buckets.write(&tried, &key, bytes, &sha256).await
+    }
+}
+
+/// Whether an endpoint may have failed the canary because it looks for the bucket in another place.
+///
+/// Where names of the endpoint do not begin with buckets, such a name has no address, no certificate, or nobody
+/// behind it; or it is answered, and the first folder of the key is taken for the bucket. For the same
+/// reason the bucket is put into the name only where the endpoint asks for it: Alibaba's, Tencent's and
+/// Volcengine's do, each in its own words. AWS takes both, and a bucket with a dot has no choice.
+///
+/// Seen in <https://github.com/peak/s5cmd/issues/518>, <https://github.com/gobackup/gobackup/issues/233>,
+/// <https://github.com/apache/opendal/issues/6549>
+fn may_be_for_style(destination: &Destination, seen: &Seen) -> bool {
+    let location = &destination.location;
+    let Err(trouble) = &seen.write else {
+        return false;
+    };
+    if location.endpoint.is_none() || location.bucket.as_str().contains('.') {
+        return false;
+    }
+    let failure = trouble.failure();
+    let by_host = || {
+        let code = failure.code.as_str();
+        code.ends_with("DomainForbidden") || code == "InvalidPathAccess"
+    };
+    match trouble.obstacle {
+        Some(obstacle) if !location.path_style => matches!(
+            obstacle,
+            Obstacle::NoAddress | Obstacle::Tls | Obstacle::Unreachable
+        ),
+        Some(_) => false,
+        None if trouble.error.may_pass() || failure.operation != "PutObject" => false,
+        None => !location.path_style || by_host(),
     }
 }
 
@@ -296,6 +359,7 @@ fn report(scene: &Scene<'_>, invalid: bool, at_ms: i64) -> CheckReport {
         mend: mends,
         warnings,
         checksum: scene.seen.and_then(|seen| checksum(destination, seen)),
+        path_style: scene.seen.and_then(|seen| seen.path_style),
     };
     if let Credentials::IamRole { external_id, .. } = &destination.credentials {
         denial::redact(&mut report, external_id);

@@ -25,6 +25,8 @@ pub enum Problem {
     NoSuchBucket,
     /// The bucket is in another region.
     WrongRegion,
+    /// An endpoint that is not AWS's redirects, and no redirect is followed.
+    Redirected,
     /// The bucket belongs to another account.
     WrongOwner,
     /// Writing is refused.
@@ -126,8 +128,11 @@ fn of_answer(destination: &Destination, seen: &Seen, trouble: &Trouble) -> Probl
     let failure = trouble.failure();
     let message = failure.message.to_lowercase();
     let denied = matches!(trouble.error, StoreError::Denied(_));
+    let elsewhere = destination.location.endpoint.is_some();
     match failure.code.as_str() {
         "NoSuchBucket" => return Problem::NoSuchBucket,
+        "PermanentRedirect" | "TemporaryRedirect" if elsewhere => return Problem::Redirected,
+        code if elsewhere && code.starts_with("HTTP 3") => return Problem::Redirected,
         "PermanentRedirect"
         | "TemporaryRedirect"
         | "AuthorizationHeaderMalformed"

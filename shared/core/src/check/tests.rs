@@ -5,6 +5,7 @@ mod keys;
 mod patience;
 mod problems;
 mod report;
+mod styles;
 mod ways;
 
 use std::sync::Mutex;
@@ -119,6 +120,8 @@ struct World {
     whoever: Look,
     writes: Vec<Result<(), Trouble>>,
     story: Mutex<Vec<String>>,
+    /// The path style of each write.
+    styles: Mutex<Vec<bool>>,
     assumed: Mutex<usize>,
     /// Seconds that every attempt takes.
     slow: u64,
@@ -133,6 +136,7 @@ impl World {
             whoever: look_denied(),
             writes: vec![Ok(())],
             story: Mutex::default(),
+            styles: Mutex::default(),
             assumed: Mutex::default(),
             slow: 0,
             slept: Mutex::default(),
@@ -219,12 +223,18 @@ impl BucketAttempts for &World {
         assert_eq!(*key, canary_key(&destination.location.prefix));
         assert_eq!((bytes, *sha256), canary::canary());
         let number = self.count("write");
+        let path_style = destination.location.path_style;
+        self.styles.lock().unwrap().push(path_style);
         self.tell(match destination.storage.checksum {
             Some(true) => "write with",
             Some(false) => "write without",
             None => "write",
         });
         nth(&self.writes, number)
+    }
+
+    async fn addresses(&self, _: &str) -> Vec<IpAddr> {
+        unreachable!("a check leaves names to the connection")
     }
 }
 

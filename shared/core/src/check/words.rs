@@ -65,6 +65,12 @@ pub(super) fn warnings(destination: &Destination, seen: &Seen) -> Vec<String> {
             "the bucket takes objects only if `storage.checksum` is {taken}, and it is {was}"
         ));
     }
+    if let Some(path_style) = seen.path_style {
+        warnings.push(format!(
+            "the endpoint takes objects only if `path_style` is {path_style}, and it was {}",
+            !path_style
+        ));
+    }
     warnings
 }
 
@@ -272,6 +278,13 @@ impl<'a> Words<'a> {
                 ),
                 "choose a bucket without a default retention, or a service that takes \
                  x-amz-checksum-sha256",
+            ),
+            Problem::Redirected => customer(
+                format!(
+                    "{} sends requests on to somewhere else, and Sealift follows nobody: {said}",
+                    self.service()
+                ),
+                "give the endpoint that answers by itself, and the region that it calls the bucket's",
             ),
             Problem::NoAnswer => {
                 let told = self.scene.matrix.map(Matrix::cause);

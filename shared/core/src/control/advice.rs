@@ -77,6 +77,13 @@ pub(super) fn of(failure: &Failure, destination: &Destination) -> (Fault, String
         _ if code == "NoSuchBucket" => {
             format!("There is no bucket {bucket}: create it, or give the destination another one.")
         }
+        _ if location.endpoint.is_some()
+            && (code.starts_with("HTTP 3") || matches!(code, "PermanentRedirect" | "TemporaryRedirect")) =>
+        {
+            "The endpoint sends requests on to somewhere else, and redirects are not followed: give the \
+             endpoint that answers by itself."
+                .to_owned()
+        }
         _ if matches!(code, "PermanentRedirect" | "AuthorizationHeaderMalformed" | "TemporaryRedirect") => {
             format!(
                 "The bucket {bucket} is not in the region {}: correct the destination's `region`.",
@@ -97,6 +104,7 @@ pub(super) fn of(failure: &Failure, destination: &Destination) -> (Fault, String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::destination::Endpoint;
 
     fn destination() -> Destination {
         let document = serde_json::json!({
@@ -174,6 +182,22 @@ mod tests {
             (
                 "PutObject",
                 "k",
+                "TemporaryRedirect",
+                "",
+                Fault::Customer,
+                "redirects are not followed",
+            ),
+            (
+                "PutObject",
+                "k",
+                "HTTP 302",
+                "",
+                Fault::Customer,
+                "redirects are not followed",
+            ),
+            (
+                "PutObject",
+                "k",
                 "SlowDown",
                 "",
                 Fault::Passing,
@@ -244,6 +268,10 @@ mod tests {
                 request_id: String::new(),
             };
             let mut destination = destination();
+            if words.contains("redirects") {
+                let endpoint = Endpoint::parse("https://minio.example.com").unwrap();
+                destination.location.endpoint = Some(endpoint);
+            }
             if operation == "GetParameter" {
                 destination.credentials = Credentials::AccessKeys;
             }

@@ -30,16 +30,24 @@ where
         let allowed = &self.settings.allowed;
         let reach = judge(endpoint, allowed).map_err(|_| refused())?;
         let host = host_of(endpoint);
-        let host = match location.path_style || host.parse::<IpAddr>().is_ok() {
-            true => host.to_owned(),
-            false => format!("{}.{host}", location.bucket),
-        };
-        let addresses = self.checks.addresses(&host).await;
-        let permitted = |address| permits(reach, address, allowed);
-        match addresses.into_iter().all(permitted) {
-            true => Ok(()),
-            false => Err(refused()),
+        // An address is judged already, and has no names below it.
+        if host.parse::<IpAddr>().is_ok() {
+            return Ok(());
         }
+        let mut hosts = vec![host.to_owned()];
+        if !location.path_style {
+            hosts.push(format!("{}.{host}", location.bucket));
+        }
+        for host in hosts {
+            let addresses = self.checks.addresses(&host).await;
+            if !addresses
+                .into_iter()
+                .all(|address| permits(reach, address, allowed))
+            {
+                return Err(refused());
+            }
+        }
+        Ok(())
     }
 }
 

@@ -214,13 +214,15 @@ impl NewDestination {
     pub(super) fn parse(self) -> Result<Asked, ControlError> {
         refuse_external_id(self.external_id.as_ref())?;
         let prefix = self.prefix.as_deref().unwrap_or(DEFAULT_PREFIX);
+        let dotted = self.endpoint.is_some() && self.bucket.contains('.');
         Ok(Asked {
             location: Location {
                 endpoint: maybe("endpoint", self.endpoint, Endpoint::parse)?,
                 region: field("region", Region::parse(self.region))?,
                 bucket: field("bucket", BucketName::parse(self.bucket))?,
                 prefix: prefix_of(prefix)?,
-                path_style: self.path_style.unwrap_or_default(),
+                // A bucket with a dot has no choice at an endpoint: see [`check_whole`].
+                path_style: self.path_style.unwrap_or(dotted),
             },
             way_in: self.authentication.parse()?,
             include: selection(&self.included_events.unwrap_or_default())?,
@@ -362,6 +364,19 @@ pub(super) fn check_whole(destination: &Destination) -> Result<(), ControlError>
         return Err(ControlError::invalid(
             "endpoint",
             "must be left out (or `null`) with `iam_role`: roles work on AWS only; use `access_keys`",
+        ));
+    }
+    let Location {
+        endpoint,
+        bucket,
+        path_style,
+        ..
+    } = &destination.location;
+    if endpoint.is_some() && bucket.as_str().contains('.') && !path_style {
+        return Err(ControlError::invalid(
+            "path_style",
+            "must be `true` for a bucket with a dot in its name: as a part of the endpoint's host the dot would \
+             make another host of it, which no certificate of the endpoint's is for",
         ));
     }
     // Whatever else the destination's own rules find.

@@ -1,6 +1,6 @@
 //! Checking, starting, pausing and holding destinations.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::entries::{Teller, of_check};
 use super::known::{Known, Proposal};
@@ -43,8 +43,11 @@ where
         let known = self.settled(organization, id).await?;
         let keys = known.life.keys;
         let report = self.checks.check(&known.destination).await;
-        let checked = Checked { report, keys };
+        let mut checked = Checked { report, keys };
         let current = self.note_check(caller, organization, id, &checked).await?;
+        if current {
+            checked.report.apply(&mut known.destination.clone());
+        }
         Ok(CheckView::of(&checked, current))
     }
 
@@ -57,8 +60,8 @@ where
         id: &DestinationId,
         checked: &Checked,
     ) -> Result<bool, ControlError> {
-        let report = &checked.report;
         for _ in 0..TRIES {
+            let mut report = checked.report.clone();
             let known = self.settled(organization, id).await?;
             if !Self::still_fits(&known, checked) {
                 return Ok(false);
@@ -72,22 +75,16 @@ where
                     since_ms: self.now_ms(),
                 });
             }
-            let checksum = report
-                .checksum
-                .filter(|c| before.storage.checksum != Some(*c));
-            after.storage.checksum = checksum.or(before.storage.checksum);
+            report.apply(&mut after);
             let last = known.life.check.as_ref().map(|last| last.report.verdict);
             let proposal = Proposal {
                 check: Some(report.clone()),
-                ..Proposal::of(Some(after))
+                ..Proposal::of(Some(after.clone()))
             };
             let changed = self.change(caller, known, proposal, None, |teller| {
-                tell_check(teller, report, last, unsafe_now)?;
-                if let Some(checksum) = checksum {
-                    let (was, is) = (
-                        json!({"checksum": before.storage.checksum}),
-                        json!({"checksum": checksum}),
-                    );
+                tell_check(teller, &report, last, unsafe_now)?;
+                let (was, is) = found_out(&before, &after);
+                if was != is {
                     let details = json!({"reason": "found out by the check"});
                     teller.updated(&DESTINATION_UPDATED, was, is, details)?;
                 }
@@ -206,6 +203,23 @@ fn running(destination: &Destination) -> Value {
         "status": status_word(destination),
         "started": destination.start_ms.map(text),
     })
+}
+
+/// What a check has found out of an endpoint: what was before, and what is now.
+fn found_out(before: &Destination, after: &Destination) -> (Value, Value) {
+    let checksum = |destination: &Destination| json!(destination.storage.checksum);
+    let path_style = |destination: &Destination| json!(destination.location.path_style);
+    let (mut was, mut is) = (Map::new(), Map::new());
+    for (field, before, after) in [
+        ("checksum", checksum(before), checksum(after)),
+        ("path_style", path_style(before), path_style(after)),
+    ] {
+        if before != after {
+            was.insert(field.to_owned(), before);
+            is.insert(field.to_owned(), after);
+        }
+    }
+    (was.into(), is.into())
 }
 
 fn tell_check(

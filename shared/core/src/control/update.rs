@@ -62,16 +62,16 @@ where
             }
             let mut check = None;
             if before.flows() && connection_changed(before, &after, keys.as_ref()) {
-                let report = match tried.take() {
+                let mut report = match tried.take() {
                     Some((there, report)) if there == after => report,
                     _ => self.try_out(&after, keys.clone()).await?,
                 };
                 let untried = after.clone();
-                after.storage.checksum = report.checksum.or(after.storage.checksum);
                 tried = Some((untried, report.clone()));
                 if report.verdict != Verdict::Healthy {
                     return Err(refused(report, life));
                 }
+                report.apply(&mut after);
                 check = Some(report);
             }
             let step = keys_step(before, &after, keys.is_some());

@@ -3,7 +3,7 @@
 use sealift_core::control::ControlError;
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, acme, admin, by_keys, new};
+use crate::scene::{Scene, acme, admin, by_keys, id, new};
 
 const OUTSIDE: &str = "https://minio.example.com";
 
@@ -79,6 +79,60 @@ fn where_the_bucket_is_part_of_the_host_that_host_is_looked_at() {
         .name("acme-audit.minio.example.com", &["10.0.0.1"]);
     assert_refused(create(&scene, at(OUTSIDE, false)));
     create(&scene, at(OUTSIDE, true)).unwrap();
+}
+
+#[test]
+fn a_bucket_with_a_dot_stands_in_the_path_of_an_endpoint() {
+    let dotted = |path_style: Option<bool>| {
+        let mut body = at(OUTSIDE, true);
+        body["bucket"] = json!("acme.audit");
+        body["path_style"] = json!(path_style);
+        body
+    };
+    let scene = Scene::new();
+    scene.create(dotted(None));
+    assert!(scene.get().unwrap().path_style);
+    for refused in [
+        create(&Scene::new(), dotted(Some(false))),
+        scene.update(json!({"path_style": false})).map(|_| ()),
+    ] {
+        match refused {
+            Err(ControlError::Invalid { field, reason }) => {
+                assert_eq!(field, "path_style");
+                assert!(reason.contains("must be `true`"), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // At AWS the SDK does what such a bucket needs.
+    Scene::new().create(json!({"bucket": "acme.audit", "path_style": false}));
+    // Another bucket, with the style that was chosen for the first.
+    let scene = Scene::new();
+    scene.create(at(OUTSIDE, false));
+    assert!(scene.update(json!({"bucket": "acme.audit"})).is_err());
+}
+
+#[test]
+fn what_a_check_finds_out_of_the_path_style_is_kept_and_is_no_change_of_the_connection() {
+    let scene = Scene::new();
+    scene.create(at(OUTSIDE, false));
+    scene.finds_path_style(true);
+    scene.check();
+    let view = scene.get().unwrap();
+    assert!(view.path_style && view.last_check.unwrap().current);
+    assert!(scene.configured()[&id("main")].location.path_style);
+    assert_eq!(scene.told(), ["destination.created", "destination.updated"]);
+    // The check was of this very connection, so that it may start.
+    scene.start().unwrap();
+    scene.assert_settled();
+    // Where events flow, a changed connection is checked first, and saved as it works.
+    scene.finds_path_style(false);
+    scene
+        .update(json!({"endpoint": "https://minio.example.org"}))
+        .unwrap();
+    let view = scene.get().unwrap();
+    assert!(!view.path_style && view.last_check.unwrap().current);
+    scene.assert_settled();
 }
 
 #[test]

@@ -53,6 +53,7 @@ struct Told {
     next: VecDeque<Verdict>,
     always: Option<Verdict>,
     checksum: Option<bool>,
+    path_style: Option<bool>,
     asked: Vec<Destination>,
     keys: Vec<Option<AccessKeys>>,
     names: HashMap<String, Vec<IpAddr>>,
@@ -72,6 +73,7 @@ impl Checks for FakeChecks {
         let at_ms = self.clock.now().as_millisecond();
         let mut report = report(destination, verdict.unwrap_or(Verdict::Healthy), at_ms);
         report.checksum = told.checksum;
+        report.path_style = told.path_style;
         report
     }
 
@@ -330,6 +332,10 @@ impl Scene {
 
     pub(crate) fn finds_checksum(&self, checksum: bool) {
         self.checks.told.lock().unwrap().checksum = Some(checksum);
+    }
+
+    pub(crate) fn finds_path_style(&self, path_style: bool) {
+        self.checks.told.lock().unwrap().path_style = Some(path_style);
     }
 
     pub(crate) fn asked(&self) -> Vec<Destination> {
