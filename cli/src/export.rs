@@ -19,7 +19,7 @@ use sealift_core::id::{AccountId, AutomationId, BucketName, OrgId, ProjectId};
 use sealift_core::ports::{Clock, Entropy, EventBus, ObjectStore};
 use serde::Deserialize;
 
-use self::change::{Changing, NoBus};
+use self::change::{Changing, NoBus, made};
 use self::status::Format;
 use crate::demo::MARKER;
 use crate::stack::Stack;
@@ -209,8 +209,8 @@ pub async fn run(args: ExportArgs, out: &mut impl Write) -> anyhow::Result<()> {
     } = args;
     target.fill().await?;
     match (&target.data, &target.state_bucket) {
-        (Some(data), None) => on_folder(data, command, out).await,
-        (None, Some(bucket)) => on_deployment(bucket, &target, command, out).await,
+        (Some(data), None) => Box::pin(on_folder(data, command, out)).await,
+        (None, Some(bucket)) => Box::pin(on_deployment(bucket, &target, command, out)).await,
         _ => bail!(
             "give --data for the folder of a demo, or --stack (or --state-bucket) for a deployed stack"
         ),
@@ -232,7 +232,7 @@ async fn on_folder(
     let done = match asked(command) {
         Asked::Document(command) => {
             let changing = Changing::new(&registry, stack.own_bus(), stack.now());
-            let done = documents(&changing, command, Some(organization), out).await;
+            let done = Box::pin(documents(&changing, command, Some(organization), out)).await;
             // What was told is on its way through this process alone.
             let limit = stack.now().checked_add(LIMIT)?;
             match done {
@@ -269,9 +269,23 @@ async fn on_deployment(
             return match &target.bus {
                 Some(bus) => {
                     let bus = EventBridgeBus::on(&sdk, bus, SystemClock);
-                    documents(&Changing::new(&registry, bus, now), command, None, out).await
+                    Box::pin(documents(
+                        &Changing::new(&registry, bus, now),
+                        command,
+                        None,
+                        out,
+                    ))
+                    .await
                 }
-                None => documents(&Changing::new(&registry, NoBus, now), command, None, out).await,
+                None => {
+                    Box::pin(documents(
+                        &Changing::new(&registry, NoBus, now),
+                        command,
+                        None,
+                        out,
+                    ))
+                    .await
+                }
             };
         }
         Asked::Send(message) => message,
@@ -354,7 +368,7 @@ async fn documents<S: ObjectStore, B: EventBus, E: Entropy>(
                 bucket_owner: args.bucket_owner,
                 ..there.clone()
             };
-            changing.made(changing.by_us().change(&there, &automation).await?, out)?;
+            made(changing.by_us().change(&there, &automation).await?, out)?;
             writeln!(out, "automation {} is changed, and due at once", args.id)?;
             Ok(())
         }
@@ -364,7 +378,7 @@ async fn documents<S: ObjectStore, B: EventBus, E: Entropy>(
         }
         Documents::Delete(id) => {
             let there = registry.automation(&id).await?;
-            changing.made(changing.by_us().remove(&there).await?, out)?;
+            made(changing.by_us().remove(&there).await?, out)?;
             writeln!(out, "automation {id} is deleted; what it exported stays")?;
             Ok(())
         }
@@ -419,7 +433,7 @@ async fn create<S: ObjectStore, B: EventBus, E: Entropy>(
     };
     let start = args.start.position(now)?;
     let registered = changing.by_us().register(&automation, start).await?;
-    let new = changing.made(registered, out)?;
+    let new = made(registered, out)?;
     let state = match (new, automation.is_active()) {
         (false, _) => "exists already, just so",
         (true, true) => "is created, and due at once",

@@ -41,21 +41,21 @@ impl<'a, S, B, E> Changing<'a, S, B, E> {
             now: self.now,
         }
     }
+}
 
-    /// What came of a change; says so if its audit entry has to wait.
-    pub(super) fn made<T>(&self, changed: Changed<T>, out: &mut impl Write) -> std::io::Result<T> {
-        if let Told::Left(error) = &changed.told {
-            let why = match error {
-                OutboxError::Bus(error) => error.failure().to_string(),
-                other => other.to_string(),
-            };
-            writeln!(
-                out,
-                "its audit entry is kept in the state, and destination-check sends it: {why}"
-            )?;
-        }
-        Ok(changed.value)
+/// What came of a change; says so if its audit entry has to wait.
+pub(super) fn made<T>(changed: Changed<T>, out: &mut impl Write) -> std::io::Result<T> {
+    if let Told::Left(error) = &changed.told {
+        let why = match error {
+            OutboxError::Bus(error) => error.failure().to_string(),
+            other => other.to_string(),
+        };
+        writeln!(
+            out,
+            "its audit entry is kept in the state, and destination-check sends it: {why}"
+        )?;
     }
+    Ok(changed.value)
 }
 
 /// A bus that was not named.
