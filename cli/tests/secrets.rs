@@ -10,7 +10,8 @@
 //! given, which AWS does not take for secrets. Ids are looked for in all other lines.
 //!
 //! The embedded AWS keeps its users' keys in `iam/registry.json`, as AWS itself would: with the
-//! vault it is the only file that may hold them.
+//! vault it is the only file that may hold them. The operator's token is printed at the start, and stands
+//! in `serving.json` by which commands find what serves, for its owner alone to read.
 
 #![allow(
     clippy::expect_used,
@@ -43,6 +44,9 @@ use self::scene::{
 };
 use self::search::{Sought, everything_in};
 use self::wrong::{call_wrongly, export};
+
+/// The file by which commands find what serves.
+const SIGN: &str = "serving.json";
 
 const FIRST: Keys = Keys {
     id: "AKIAQFIRSTPAIR4417X2",
@@ -197,7 +201,8 @@ async fn no_secret_is_anywhere_but_in_the_vault_after_the_whole_life_of_a_destin
     assert!(delivered.contains("marker-of-another"), "{delivered}");
 
     let registry = data.join("iam/registry.json");
-    let lived = everything_in(&data, &[registry, data.join("vault")]);
+    let but = [registry, data.join("vault"), data.join(SIGN)];
+    let lived = everything_in(&data, &but);
 
     // Paused and removed.
     let api = Serving::start(&data, &printed.join("third"), &said);
@@ -253,7 +258,11 @@ fn search_all(
         ),
         (
             "folder",
-            everything_in(data, std::slice::from_ref(&registry)),
+            everything_in(data, &[registry.clone(), data.join(SIGN)]),
+        ),
+        (
+            "serving.json",
+            std::fs::read_to_string(data.join(SIGN)).unwrap(),
         ),
     ];
     // Each place is one that a secret would be found in, were it there.
@@ -273,6 +282,7 @@ fn search_all(
         ("customer's bucket", "marker-of-an-event"),
         ("customer's bucket", "destination.credentials_replaced"),
         ("folder", "marker-of-an-event"),
+        ("serving.json", tokens.last().unwrap()),
     ];
     for (place, marker) in planted {
         let text = &places.iter().find(|(name, _)| *name == place).unwrap().1;
@@ -299,7 +309,7 @@ fn search_all(
     let tokens: Vec<Sought> = tokens.iter().map(token).collect();
     let mut shown = Vec::new();
     for (place, text) in &places {
-        let also = if *place == "standard output" {
+        let also = if ["standard output", "serving.json"].contains(place) {
             &[]
         } else {
             tokens.as_slice()
