@@ -46,6 +46,9 @@ struct World {
 
 impl World {
     async fn start() -> Self {
+        // Whatever a test of another thread logs first: without anybody to hear of it, that line would
+        // count as heard by nobody, for all threads. Told once; after that it is there.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let organization = Organization {
             id: OrgId::parse("5abfae3a-7aa7-4653-a9c8-b3efcb18f584").unwrap(),
             name: "Acme".to_owned(),
