@@ -256,7 +256,7 @@ async fn on_deployment(
             SystemClock,
             OsEntropy,
             ApiSettings::default(),
-        )?;
+        );
         Arc::new(client.for_organization(target.api_organization.as_deref())?)
     };
     let token = match (&config.service_token_parameter, asked) {

@@ -531,8 +531,7 @@ async fn a_managed_role_is_judged_by_its_document_and_by_what_braintrust_tells()
         SystemClock,
         OsEntropy,
         Settings::default(),
-    )
-    .unwrap();
+    );
     for (name, role) in [
         ("Logs export", ROLE),
         ("Other", "arn:aws:iam::222222222222:role/other"),

@@ -58,7 +58,7 @@ pub(super) async fn automations(
         SystemClock,
         OsEntropy,
         Settings::default(),
-    )?
+    )
     .for_organization(api.api_organization.as_deref())?;
     let mut found = Vec::new();
     for project in client.projects().await? {

@@ -112,8 +112,8 @@ impl Stack {
     pub(super) fn source(&self, url: ApiUrl) -> anyhow::Result<Source> {
         let key = FixedKey(ApiKey::parse(self.api_key.as_str())?);
         let clock = self.clock.clone();
-        let client = Client::new(url, key, clock, OsEntropy, Settings::default());
-        Ok(client?)
+        let settings = Settings::default();
+        Ok(Client::new(url, key, clock, OsEntropy, settings))
     }
 
     /// The automations of the stack.

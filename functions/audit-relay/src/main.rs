@@ -21,7 +21,7 @@ async fn main() -> Result<(), Error> {
         attempts: 2,
         ..Settings::default()
     };
-    let client = Client::new(own.api_url.parse()?, key, SystemClock, OsEntropy, settings)?
+    let client = Client::new(own.api_url.parse()?, key, SystemClock, OsEntropy, settings)
         .for_organization(own.api_organization.as_deref())?;
     let source = AuditLogClient::new(client, own.settings.organization.clone());
     let bus = EventBridgeBus::on(&sdk, own.bus, SystemClock);

@@ -22,7 +22,7 @@ async fn main() -> Result<(), Error> {
         SystemClock,
         OsEntropy,
         Settings::default(),
-    )?
+    )
     .for_organization(own.api_organization.as_deref())?;
     let bus = EventBridgeBus::on(&sdk, own.bus, SystemClock);
     let state = S3Store::on(&sdk, own.state_bucket);

@@ -20,7 +20,7 @@ async fn main() -> Result<(), Error> {
     let sdk = config::load().await;
     let key = ParameterSecret::on(&sdk, own.api_key_parameter, SystemClock);
     let (url, settings) = (own.api_url.parse()?, Settings::default());
-    let client = Client::new(url, key, SystemClock, OsEntropy, settings)?
+    let client = Client::new(url, key, SystemClock, OsEntropy, settings)
         .for_organization(own.api_organization.as_deref())?;
     let client = Arc::new(client);
     let token = own.service_token_parameter;

@@ -93,7 +93,7 @@ impl World {
             self.entropy.clone(),
             ApiSettings::default(),
         );
-        Arc::new(client.unwrap().for_organization("Acme").unwrap())
+        Arc::new(client.for_organization("Acme").unwrap())
     }
 
     async fn sweep(&self) -> Applied {

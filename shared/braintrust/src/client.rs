@@ -63,14 +63,8 @@ pub enum InvalidClient {
 
 impl<C: Clock, E: Entropy, K: ApiKeys> Client<C, E, K> {
     /// A client of the API at an address.
-    pub fn new(
-        url: ApiUrl,
-        keys: K,
-        clock: C,
-        entropy: E,
-        settings: Settings,
-    ) -> Result<Self, InvalidClient> {
-        Ok(Self {
+    pub fn new(url: ApiUrl, keys: K, clock: C, entropy: E, settings: Settings) -> Self {
+        Self {
             http: OnceLock::new(),
             url,
             organization: None,
@@ -79,7 +73,7 @@ impl<C: Clock, E: Entropy, K: ApiKeys> Client<C, E, K> {
             entropy,
             settings,
             requests: AtomicU64::new(0),
-        })
+        }
     }
 
     /// Names the organization, which a key of several needs (`x-bt-org-name`).

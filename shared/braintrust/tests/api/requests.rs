@@ -200,7 +200,7 @@ async fn a_replaced_key_is_used_once_the_old_one_is_refused() {
     let url = ApiUrl::parse(server.url()).unwrap();
     let keys = Rotating(AtomicUsize::new(1));
     let entropy = SeededEntropy::new(1);
-    let client = Client::new(url, keys, clock(), entropy, Settings::default()).unwrap();
+    let client = Client::new(url, keys, clock(), entropy, Settings::default());
     client.projects().await.unwrap();
     let sent: Vec<String> = server
         .received()
@@ -216,7 +216,7 @@ async fn a_new_key_that_is_refused_too_is_the_end_of_it() {
     let url = ApiUrl::parse(server.url()).unwrap();
     let keys = Rotating(AtomicUsize::new(1));
     let entropy = SeededEntropy::new(1);
-    let client = Client::new(url, keys, clock(), entropy, Settings::default()).unwrap();
+    let client = Client::new(url, keys, clock(), entropy, Settings::default());
     assert!(matches!(
         client.projects().await,
         Err(SourceError::Denied(_))

@@ -29,7 +29,7 @@ pub(crate) fn clock() -> VirtualClock {
 pub(crate) fn client_with(url: &str, clock: VirtualClock, settings: Settings) -> TestClient {
     let keys = FixedKey(ApiKey::parse(KEY).unwrap());
     let url = ApiUrl::parse(url).unwrap();
-    Client::new(url, keys, clock, SeededEntropy::new(1), settings).unwrap()
+    Client::new(url, keys, clock, SeededEntropy::new(1), settings)
 }
 
 /// A client as it comes.
