@@ -197,8 +197,21 @@ async fn role(State(stack): State<Arc<Stack>>, Body(new): Body<NewRole>) -> Answ
     Ok(Json(json!({"role_arn": arn})).into_response())
 }
 
+/// A user's name, as IAM has it.
+fn user(name: &str) -> Result<(), Response> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c);
+    match (1..=64).contains(&name.len()) && name.chars().all(fits) {
+        true => Ok(()),
+        false => Err(invalid(
+            "user",
+            "it must have 1 to 64 letters, digits and characters of +=,.@_-",
+        )),
+    }
+}
+
 async fn keys(State(stack): State<Arc<Stack>>, Body(new): Body<NewKeys>) -> Answer {
     let account = account(&new.account)?;
+    user(&new.user)?;
     let draw = || OsEntropy.nonce().to_uppercase();
     let pair = NewPair {
         access_key_id: format!("AKIA{}", draw().get(..16).unwrap_or_default()),

@@ -4,17 +4,28 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use http::Uri;
+use sealift_aws::SystemClock;
+use sealift_core::ports::Clock as _;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 
 /// The file's name, in the folder.
 const FILE: &str = "serving.json";
 
+/// Its name while it is written.
+const DRAFT: &str = "serving.json.new";
+
 /// The version of the file that is read.
 const FORMAT: &str = "sealift.serving/1";
+
+/// How often it is looked for, and how long is waited in between: three seconds in all. A
+/// `sealift serve &` with the next command right behind it takes a tenth of one to be there.
+const LOOKS: u32 = 30;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the file says. `Debug` is left out: the token is a secret.
 #[derive(Serialize, Deserialize)]
@@ -56,8 +67,10 @@ impl Serving {
     pub(crate) fn write(&self, data: &Path) -> anyhow::Result<Sign> {
         let file = data.join(FILE);
         let failed = || format!("{} cannot be written", file.display());
+        // Under another name first: whoever waits for the file reads all of it or none.
+        let draft = data.join(DRAFT);
         // One that was left has the rights that it was left with.
-        if let Err(error) = std::fs::remove_file(&file)
+        if let Err(error) = std::fs::remove_file(&draft)
             && error.kind() != ErrorKind::NotFound
         {
             return Err(error).with_context(failed);
@@ -66,16 +79,28 @@ impl Serving {
             .create_new(true)
             .write(true)
             .mode(0o600)
-            .open(&file);
+            .open(&draft);
         let text = serde_json::to_vec_pretty(self)?;
         open.with_context(failed)?
             .write_all(&text)
             .with_context(failed)?;
+        std::fs::rename(&draft, &file).with_context(failed)?;
         Ok(Sign(file))
     }
 
-    /// Of the folder that it keeps; fails with the way out if nobody serves it.
+    /// Of the folder that it keeps, also if that has only begun; fails with the way out if nobody
+    /// serves it.
     pub(crate) async fn read(data: &Path) -> anyhow::Result<Self> {
+        for _ in 0..LOOKS {
+            if let Ok(serving) = Self::look(data).await {
+                return Ok(serving);
+            }
+            SystemClock.sleep(PAUSE).await;
+        }
+        Self::look(data).await
+    }
+
+    async fn look(data: &Path) -> anyhow::Result<Self> {
         let shown = data.display();
         let start = format!("start it with `sealift serve --data {shown}`");
         let file = data.join(FILE);
@@ -127,7 +152,7 @@ mod tests {
         if let Some(text) = text {
             std::fs::write(folder.path().join(FILE), text).unwrap();
         }
-        let read = Serving::read(folder.path()).await;
+        let read = Serving::look(folder.path()).await;
         let error = match read {
             Ok(serving) => return Ok(format!("{} {}", serving.url, serving.token)),
             Err(error) => format!("{error:#}"),

@@ -62,6 +62,27 @@ fn commands_find_what_serves_by_a_file_that_its_owner_alone_reads_and_that_goes_
 }
 
 #[test]
+fn a_command_right_behind_the_start_waits_for_what_has_only_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let words = ["customer", "bucket", "acme-audit", "--data"];
+    let words = [&words[..], &[data.to_str().unwrap()]].concat();
+    let (ok, printed) = std::thread::scope(|scope| {
+        let command = scope.spawn(|| run(&words, ""));
+        // It has found nothing by now, and looks on.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(!command.is_finished());
+        let served = Served::start(data);
+        let ran = command.join().unwrap();
+        drop(served);
+        ran
+    });
+    assert!(ok, "{printed}");
+    assert!(data.join("s3/acme-audit").is_dir());
+    assert!(!data.join("serving.json.new").exists());
+}
+
+#[test]
 fn nobody_plays_a_side_without_the_operators_token() {
     let folder = tempfile::tempdir().unwrap();
     let served = Served::start(folder.path());
@@ -145,6 +166,12 @@ fn what_cannot_be_used_is_refused_with_the_name_of_the_field() {
             "keys",
             json!({"user": "u", "account": account}),
             "permission_policy",
+        ),
+        (
+            "POST",
+            "keys",
+            json!({"user": "a user", "account": account, "permission_policy": policy("s3:*")}),
+            "`user`",
         ),
         ("POST", "events", json!({"entries": many}), "entries"),
         (

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sealift_core::metrics::TARGET;
 use sealift_core::ports::{Clock, Entropy};
-use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -60,21 +60,17 @@ pub fn environment(name: &str) -> Option<String> {
 
 /// Sends log lines and metrics to standard output as JSON, one object a line, as CloudWatch takes
 /// them. `filter` says what is logged, in the syntax of
-/// <https://docs.rs/tracing-subscriber/latest/tracing_subscriber/filter/struct.EnvFilter.html>;
-/// metrics are written whatever it says.
+/// <https://docs.rs/tracing-subscriber/latest/tracing_subscriber/filter/targets/struct.Targets.html>;
+/// metrics are written whatever it says. One that cannot be read counts as `info`, and a line says so.
 pub fn log_as_json(filter: &str) {
-    let mut filter = EnvFilter::new(filter);
-    // They are no lines of the log.
-    if let Ok(none) = format!("{TARGET}=off").parse() {
-        filter = filter.add_directive(none);
-    }
+    let (targets, bad) = targets(filter);
     let log = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
         .without_time()
-        .with_filter(filter);
+        .with_filter(targets);
     let function = environment("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
     let metrics = Metrics::new(function, SystemClock, std::io::stdout);
     let metrics = metrics.with_filter(Targets::new().with_target(TARGET, LevelFilter::INFO));
@@ -82,11 +78,50 @@ pub fn log_as_json(filter: &str) {
         .with(log)
         .with(metrics)
         .init();
+    if let Some(error) = bad {
+        tracing::warn!(
+            filter,
+            error,
+            "the filter of what is logged cannot be read, so it is info: {error}"
+        );
+    }
+}
+
+/// What is logged, and what is wrong with the filter. Without regular expressions, which `EnvFilter` has, a function is
+/// half a megabyte smaller.
+fn targets(filter: &str) -> (Targets, Option<String>) {
+    let (targets, bad) = match filter.parse::<Targets>() {
+        Ok(targets) => (targets, None),
+        Err(error) => (
+            Targets::new().with_default(LevelFilter::INFO),
+            Some(error.to_string()),
+        ),
+    };
+    // They are no lines of the log.
+    (targets.with_target(TARGET, LevelFilter::OFF), bad)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_names_levels_and_targets_and_one_that_cannot_be_read_is_info() {
+        let would =
+            |filter: &str, target: &str, level| targets(filter).0.would_enable(target, &level);
+        let (info, debug) = (tracing::Level::INFO, tracing::Level::DEBUG);
+        assert!(would("info", "audit_delivery", info) && !would("info", "audit_delivery", debug));
+        let both = "warn,audit_delivery=debug";
+        assert!(would(both, "audit_delivery::shard", debug) && !would(both, "other", info));
+        assert!(!would("off", "audit_delivery", info));
+        for bad in ["a=b=c", "audit_delivery=loud"] {
+            assert!(targets(bad).1.is_some(), "{bad}");
+            assert!(would(bad, "audit_delivery", info) && !would(bad, "audit_delivery", debug));
+        }
+        for filter in ["info", "trace", "a=b=c", "sealift_core=trace"] {
+            assert!(!would(filter, TARGET, info), "{filter}");
+        }
+    }
 
     #[test]
     fn nonces_differ() {
