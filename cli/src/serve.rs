@@ -35,8 +35,8 @@ const LAST: Duration = Duration::from_secs(10);
 ///
 /// Everything runs in this process, on plain files below DIR, which may be one that the demo left.
 /// It runs until it is interrupted, and goes on from there at the next start. The bus and its queues
-/// are in memory: if it is killed (`kill -9`), events that are not in the log yet are lost, as they
-/// are not in AWS. `sealift destination`, `customer` and `events` find it by its folder.
+/// are in memory: if it is killed (`kill -9`), events that are not in the log yet are lost; those of
+/// AWS keep them. `sealift destination`, `customer` and `events` find it by its folder.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// The folder that all is kept in
